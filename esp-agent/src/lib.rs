@@ -1,0 +1,8 @@
+//! The control plane of the ESP fast path: configuration, plan, netlink, maps, metrics, commands.
+//!
+//! `raw config -> checked config -> plan -> apply {netlink, maps} -> attach`; `maps + xfrm_stat -> metrics`.
+//!
+//! Not for: deciding the fate of a packet (that is `esp-ebpf`).
+
+pub mod secret;
+pub mod xfrm;

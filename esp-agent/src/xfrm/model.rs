@@ -1,0 +1,323 @@
+//! SAs and policies as values: what is asked for and what the kernel shows have the same shape.
+//!
+//! Keys are not part of it: an [`Sa`] carries the print of its keys, [`SaKeys`] travels beside it to the one
+//! place that writes them to the kernel.
+
+use crate::secret::{KeyPrint, Secret};
+use esp_common::Spi;
+use std::net::IpAddr;
+
+/// `IPPROTO_ESP`.
+pub const ESP: u8 = 50;
+
+/// What the kernel finds an SA by: destination, SPI, protocol and mark.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SaId {
+    /// Destination.
+    pub dst: IpAddr,
+    /// SPI.
+    pub spi: Spi,
+    /// IP protocol: [`ESP`], or AH and IPComp of others.
+    pub proto: u8,
+    /// Mark and its mask.
+    pub mark: Mark,
+}
+
+/// `XFRMA_MARK`: 0/0 is no mark.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Mark {
+    /// Value.
+    pub value: u32,
+    /// Mask.
+    pub mask: u32,
+}
+
+/// Mode of an SA or a template.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Mode {
+    /// `XFRM_MODE_TRANSPORT`.
+    Transport,
+    /// `XFRM_MODE_TUNNEL`.
+    Tunnel,
+    /// `XFRM_MODE_BEET`.
+    Beet,
+    /// A mode of others (route optimisation, in-trigger, IP-TFS), by its number.
+    Other(u8),
+}
+
+/// `XFRMA_SA_DIR` (Linux 6.10).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum SaDir {
+    /// Inbound.
+    In,
+    /// Outbound.
+    Out,
+}
+
+/// An algorithm as the kernel names it, without its key.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Algo {
+    /// The kernel's canonical name, such as `cbc(aes)`.
+    pub name: String,
+    /// Key length in bits, salt included.
+    pub key_bits: u32,
+    /// ICV length in bits for AEAD and authentication, else 0.
+    pub icv_bits: u32,
+}
+
+/// The transform of an SA.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Suite {
+    /// Combined mode (`XFRMA_ALG_AEAD`).
+    pub aead: Option<Algo>,
+    /// Authentication (`XFRMA_ALG_AUTH_TRUNC`; the older `XFRMA_ALG_AUTH` is read with its truncation).
+    pub auth: Option<Algo>,
+    /// Encryption (`XFRMA_ALG_CRYPT`).
+    pub enc: Option<Algo>,
+    /// Compression (`XFRMA_ALG_COMP`), of others.
+    pub comp: Option<Algo>,
+}
+
+/// UDP encapsulation (`XFRMA_ENCAP`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Encap {
+    /// `UDP_ENCAP_ESPINUDP` is 2.
+    pub kind: u16,
+    /// Source port.
+    pub sport: u16,
+    /// Destination port.
+    pub dport: u16,
+    /// Original address, or unspecified.
+    pub original: Option<IpAddr>,
+}
+
+/// Hardware offload (`XFRMA_OFFLOAD_DEV`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Offload {
+    /// Interface.
+    pub ifindex: u32,
+    /// `XFRM_OFFLOAD_PACKET`: the NIC does all of it, ESP never passes our hooks.
+    pub packet: bool,
+    /// Inbound.
+    pub inbound: bool,
+}
+
+/// Limits of a lifetime; `None` is infinite.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Limits {
+    /// Bytes.
+    pub soft_bytes: Option<u64>,
+    /// Bytes.
+    pub hard_bytes: Option<u64>,
+    /// Packets.
+    pub soft_packets: Option<u64>,
+    /// Packets.
+    pub hard_packets: Option<u64>,
+    /// Seconds since it was added.
+    pub soft_add_s: Option<u64>,
+    /// Seconds since it was added.
+    pub hard_add_s: Option<u64>,
+    /// Seconds since its first use.
+    pub soft_use_s: Option<u64>,
+    /// Seconds since its first use.
+    pub hard_use_s: Option<u64>,
+}
+
+/// `struct xfrm_selector`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Selector {
+    /// Source network.
+    pub src: Net,
+    /// Destination network.
+    pub dst: Net,
+    /// Upper-layer protocol; 0 is any.
+    pub proto: u8,
+    /// Source port (ICMP type) and mask.
+    pub sport: Port,
+    /// Destination port (ICMP code) and mask.
+    pub dport: Port,
+    /// Interface index; 0 is any.
+    pub ifindex: u32,
+}
+
+/// A network: address and prefix length. Host bits are kept as given.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Net {
+    /// Address.
+    pub addr: IpAddr,
+    /// Prefix length.
+    pub len: u8,
+}
+
+/// A port and its mask, native-endian; mask 0 is any.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Port {
+    /// Port.
+    pub port: u16,
+    /// Mask.
+    pub mask: u16,
+}
+
+/// A Security Association, without its keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sa {
+    /// Identity.
+    pub id: SaId,
+    /// Source.
+    pub src: IpAddr,
+    /// Mode.
+    pub mode: Mode,
+    /// Request id.
+    pub reqid: u32,
+    /// `XFRMA_IF_ID`; 0 is none.
+    pub if_id: u32,
+    /// Transform.
+    pub suite: Suite,
+    /// Print of the keys: AEAD, then authentication, then encryption, one after the other.
+    pub keys: KeyPrint,
+    /// Anti-replay window in packets.
+    pub replay_window: u32,
+    /// Extended sequence numbers.
+    pub esn: bool,
+    /// `XFRM_STATE_*` of `xfrm_usersa_info.flags` but `XFRM_STATE_ESN`.
+    pub flags: u8,
+    /// `XFRMA_SA_EXTRA_FLAGS`.
+    pub extra_flags: u32,
+    /// Selector on the SA itself; `None` when it selects all.
+    pub selector: Option<Selector>,
+    /// UDP encapsulation.
+    pub encap: Option<Encap>,
+    /// Lifetime limits.
+    pub limits: Limits,
+    /// Direction, where the kernel knows it.
+    pub dir: Option<SaDir>,
+    /// Hardware offload.
+    pub offload: Option<Offload>,
+}
+
+/// The keys of an [`Sa`]. An absent algorithm has an absent key.
+#[derive(Clone, Debug, Default)]
+pub struct SaKeys {
+    /// Key and salt of the AEAD.
+    pub aead: Option<Secret>,
+    /// Authentication key.
+    pub auth: Option<Secret>,
+    /// Encryption key.
+    pub enc: Option<Secret>,
+}
+
+impl SaKeys {
+    /// The print that an [`Sa`] with these keys carries.
+    #[must_use]
+    pub fn print(&self) -> KeyPrint {
+        let parts = [&self.aead, &self.auth, &self.enc];
+        let joined: Vec<u8> =
+            parts.into_iter().flatten().flat_map(|key| key.expose().iter().copied()).collect();
+        KeyPrint::of(&zeroize::Zeroizing::new(joined))
+    }
+}
+
+/// An SA as the kernel shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObservedSa {
+    /// Its attributes.
+    pub sa: Sa,
+    /// No algorithm yet: a larval SA of `alloc-spi` or an acquire.
+    pub larval: bool,
+    /// Bytes that it has transformed.
+    pub bytes: u64,
+    /// Packets that it has transformed.
+    pub packets: u64,
+    /// When it was added, seconds since the epoch.
+    pub added_s: u64,
+    /// When it was first used, seconds since the epoch; 0 is never.
+    pub used_s: u64,
+    /// Failed integrity checks, replays and the like (`xfrm_stats`).
+    pub replay_drops: u32,
+    /// Integrity failures.
+    pub integrity_failed: u32,
+}
+
+/// Direction of a policy.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum PolicyDir {
+    /// To this host, after decryption.
+    In,
+    /// What leaves.
+    Out,
+    /// Through this host, after decryption.
+    Fwd,
+}
+
+/// What a policy does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum PolicyAction {
+    /// Allow: protected by its templates, or in the clear if it has none.
+    Allow,
+    /// Block.
+    Block,
+}
+
+/// `struct xfrm_user_tmpl`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Template {
+    /// Source; unspecified is any.
+    pub src: IpAddr,
+    /// Destination; unspecified is any.
+    pub dst: IpAddr,
+    /// SPI; 0 is any.
+    pub spi: Spi,
+    /// IP protocol.
+    pub proto: u8,
+    /// Mode.
+    pub mode: Mode,
+    /// Request id; 0 is any.
+    pub reqid: u32,
+    /// `level use`: an SA is not required.
+    pub optional: bool,
+}
+
+/// What the kernel finds a policy by.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct PolicyId {
+    /// Selector.
+    pub selector: Selector,
+    /// Direction.
+    pub dir: PolicyDir,
+    /// Mark and its mask.
+    pub mark: Mark,
+    /// `XFRMA_IF_ID`; 0 is none.
+    pub if_id: u32,
+}
+
+/// A Security Policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Identity.
+    pub id: PolicyId,
+    /// Priority: the smaller wins.
+    pub priority: u32,
+    /// Allow or block.
+    pub action: PolicyAction,
+    /// `XFRM_POLICY_*` flags (localok 1, icmp 2).
+    pub flags: u8,
+    /// Templates, outermost last as the kernel has them.
+    pub templates: Vec<Template>,
+    /// Lifetime limits.
+    pub limits: Limits,
+    /// Packet offload to a NIC (`XFRMA_OFFLOAD_DEV`).
+    pub offload: Option<Offload>,
+}
+
+/// A policy as the kernel shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObservedPolicy {
+    /// Its attributes.
+    pub policy: Policy,
+    /// The kernel's index; its low three bits are the direction, 3 and above are per-socket policies.
+    pub index: u32,
+    /// When it was added, seconds since the epoch.
+    pub added_s: u64,
+    /// When it was last used, seconds since the epoch; 0 is never.
+    pub used_s: u64,
+}

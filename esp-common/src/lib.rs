@@ -1,0 +1,43 @@
+//! The ABI between the eBPF datapath and the control plane: plain data and its conversions.
+//!
+//! Byte order, said once: values that came from the wire (addresses, SPIs, ports) are kept as the bytes of
+//! the wire, big-endian, inside a newtype; counts, times, indices and lengths are native-endian integers.
+//! Nothing here is an `enum`, a `bool` or an `Option` when it lives in a map: codes are integers with
+//! `from_raw` / `as_raw` beside them.
+//!
+//! Not for: parsing packets (`esp-ebpf`), talking to the kernel (`esp-agent`).
+#![no_std]
+#![deny(missing_docs)]
+
+pub mod action;
+pub mod addr;
+pub mod counter;
+pub mod flow;
+pub mod guard;
+pub mod hook;
+pub mod iface;
+pub mod names;
+pub mod reason;
+pub mod sa;
+pub mod selector;
+pub mod settings;
+pub mod spi;
+pub mod xfrm_stat;
+
+pub use action::Action;
+pub use addr::{Addr, Prefix};
+pub use counter::{Counter, FlowCounter, GuardKey, TUNNEL_DIRECTIONS};
+pub use flow::{Direction, FlowKey, SeenKey};
+pub use guard::{Guard, Mode};
+pub use hook::Hook;
+pub use iface::IfaceSlot;
+pub use reason::Reason;
+pub use sa::{InnerKey, InnerRules, SaEntry, TunnelName};
+pub use selector::{Rule, RuleAction, RuleSet, Selector};
+pub use settings::Settings;
+pub use spi::Spi;
+pub use xfrm_stat::StatName;
+
+/// Version of everything in this crate. The pin directory is named after it, and [`Settings::abi`] repeats it,
+/// so that an agent never reads maps of another layout.
+pub const ABI_VERSION: u32 = 1;

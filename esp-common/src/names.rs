@@ -1,0 +1,102 @@
+//! Names and sizes of maps and programs: both sides use these.
+
+/// The program at XDP.
+pub const PROG_XDP: &str = "esp_xdp";
+/// The program at TC ingress.
+pub const PROG_TC_IN: &str = "esp_tc_in";
+/// The program at TC egress.
+pub const PROG_TC_OUT: &str = "esp_tc_out";
+/// An XDP program that does nothing: the baseline of the benchmarks.
+pub const PROG_EMPTY: &str = "esp_empty";
+
+/// [`crate::Settings`], one entry.
+pub const MAP_SETTINGS: &str = "SETTINGS";
+/// [`crate::FlowKey`] to [`crate::SaEntry`]: the SAs of the kernel.
+pub const MAP_SAS: &str = "SAS";
+/// [`crate::Addr`] to u32: our own addresses.
+pub const MAP_LOCALS: &str = "LOCALS";
+/// [`crate::SeenKey`] to [`crate::FlowCounter`], per CPU: flows of SAs that the kernel has or had.
+pub const MAP_FLOWS: &str = "FLOWS";
+/// [`crate::SeenKey`] to [`crate::FlowCounter`], per CPU, least recently used goes first: flows that no SA has.
+pub const MAP_GHOSTS: &str = "GHOSTS";
+/// [`crate::counter::reason_index`] to [`crate::Counter`], per CPU.
+pub const MAP_REASONS: &str = "REASONS";
+/// [`crate::GuardKey`] to [`crate::Counter`], per CPU.
+pub const MAP_GUARD_HITS: &str = "GUARD_HITS";
+/// Two [`crate::RuleSet`] of the `in` and `fwd` policies.
+pub const MAP_RULES_IN: &str = "RULES_IN";
+/// Two [`crate::RuleSet`] of the `out` policies.
+pub const MAP_RULES_OUT: &str = "RULES_OUT";
+/// [`crate::InnerKey`] to [`crate::InnerRules`].
+pub const MAP_INNER: &str = "INNER";
+/// [`crate::Rule`]: the ranges that `INNER` names.
+pub const MAP_INNER_RULES: &str = "INNER_RULES";
+/// tunnel * 2 + direction to [`crate::Counter`], per CPU: they go on across rekeys and restarts.
+pub const MAP_TUNNELS: &str = "TUNNELS";
+/// tunnel to [`crate::TunnelName`].
+pub const MAP_TUNNEL_NAMES: &str = "TUNNEL_NAMES";
+/// slot to [`crate::IfaceSlot`].
+pub const MAP_IFACES: &str = "IFACES";
+/// [`crate::StatName`] to u64.
+pub const MAP_XFRM_STAT: &str = "XFRM_STAT";
+/// [`LOST_FLOWS`] and its like to u64, per CPU: what could not be counted in its own place.
+pub const MAP_LOST: &str = "LOST";
+
+/// All maps, in the order in which `status` lists them.
+pub const MAPS: [&str; 16] = [
+    MAP_SETTINGS,
+    MAP_SAS,
+    MAP_LOCALS,
+    MAP_FLOWS,
+    MAP_GHOSTS,
+    MAP_REASONS,
+    MAP_GUARD_HITS,
+    MAP_RULES_IN,
+    MAP_RULES_OUT,
+    MAP_INNER,
+    MAP_INNER_RULES,
+    MAP_TUNNELS,
+    MAP_TUNNEL_NAMES,
+    MAP_IFACES,
+    MAP_XFRM_STAT,
+    MAP_LOST,
+];
+
+/// Constant of the object: the interface's slot.
+pub const GLOBAL_IFACE: &str = "IFACE";
+/// Constant of the object: 1 when there is no XDP program and TC ingress judges the outer packet.
+pub const GLOBAL_OUTER_AT_TC: &str = "OUTER_AT_TC";
+/// Constant of the object: 1 when frames of the interface start with their IP header.
+pub const GLOBAL_NO_ETHERNET: &str = "NO_ETHERNET";
+
+/// Interfaces that one agent can have.
+pub const IFACES: u32 = 8;
+/// SAs by default; the map is made anew with the configured size.
+pub const SAS: u32 = 16_384;
+/// Own addresses.
+pub const LOCALS: u32 = 4_096;
+/// Flows of known SAs.
+pub const FLOWS: u32 = 32_768;
+/// Flows that no SA has.
+pub const GHOSTS: u32 = 4_096;
+/// Guard hits: policies times modes.
+pub const GUARD_HITS: u32 = 4_096;
+/// Rules in one direction. More policies than these turn the clear-text guards off, and `status` says so.
+pub const RULES: usize = 256;
+/// Selectors of all SAs together, shared where they are equal.
+pub const INNER_RULES: u32 = 16_384;
+/// Selectors of one SA.
+pub const INNER_RULES_PER_SA: u32 = 32;
+/// Tunnels, the empty one included.
+pub const TUNNELS: u32 = 4_096;
+/// Counters of xfrm_stat: Linux 6.18 has 32.
+pub const XFRM_STATS: u32 = 128;
+
+/// Index in `LOST`: packets of known SAs whose flow found no room in `FLOWS`.
+pub const LOST_FLOWS: u32 = 0;
+/// Index in `LOST`: packets without an SA whose flow found no room in `GHOSTS`.
+pub const LOST_GHOSTS: u32 = 1;
+/// Index in `LOST`: guard hits that found no room in `GUARD_HITS`.
+pub const LOST_GUARD_HITS: u32 = 2;
+/// Entries of `LOST`.
+pub const LOST: u32 = 3;

@@ -1,0 +1,59 @@
+//! The one record that steers the datapath.
+
+use crate::guard::{Guard, Mode};
+use bytemuck::{Pod, Zeroable};
+
+/// Written by the agent, read once for each packet.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
+pub struct Settings {
+    /// [`crate::ABI_VERSION`].
+    pub abi: u32,
+    /// 1 while our picture of the kernel's SAs and policies is complete.
+    pub synced: u32,
+    /// Until when the picture may be trusted without word from the agent, in ns of CLOCK_MONOTONIC. A guard
+    /// never drops after it: an agent that died cannot know what changed since.
+    pub lease_ns: u64,
+    /// [`Mode::as_raw`] for each [`Guard`].
+    pub modes: [u8; 4],
+    /// Which half of the inbound rule set is in force.
+    pub rules_in: u8,
+    /// Which half of the outbound rule set is in force.
+    pub rules_out: u8,
+    /// Zero.
+    pub pad: [u8; 2],
+}
+
+impl Settings {
+    /// The mode that was asked for.
+    #[inline(always)] // one byte load
+    #[must_use]
+    pub const fn mode(&self, guard: Guard) -> Mode {
+        let [unknown, clear_in, clear_out, selectors] = self.modes;
+        Mode::from_raw(match guard {
+            Guard::UnknownSpi => unknown,
+            Guard::CleartextIn => clear_in,
+            Guard::CleartextOut => clear_out,
+            Guard::Selectors => selectors,
+        })
+    }
+
+    /// True while the picture is complete and the agent lives.
+    #[inline(always)] // two compares
+    #[must_use]
+    pub const fn trusted(&self, now_ns: u64) -> bool {
+        self.synced == 1 && now_ns < self.lease_ns
+    }
+
+    /// The mode in force: without a trusted picture nothing is dropped.
+    #[inline(always)] // two compares
+    #[must_use]
+    pub const fn effective(&self, guard: Guard, now_ns: u64) -> Mode {
+        match self.mode(guard) {
+            Mode::Enforce if !self.trusted(now_ns) => Mode::Observe,
+            mode @ (Mode::Off | Mode::Observe | Mode::Enforce) => mode,
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Settings>() == 24);
