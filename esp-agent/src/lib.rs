@@ -4,5 +4,6 @@
 //!
 //! Not for: deciding the fate of a packet (that is `esp-ebpf`).
 
+pub mod datapath;
 pub mod secret;
 pub mod xfrm;

@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Test harness.
+
+pub mod kernel;
