@@ -83,7 +83,7 @@ fn guards(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
         "the picture of the SAs is NOT trusted (agent down or out of sync): nothing is dropped"
     };
     writeln!(out, "  {trusted}")?;
-    snapshot.guards.disabled.iter().try_for_each(|text| writeln!(out, "  off: {}", printable(text)))
+    snapshot.guards.disabled.iter().try_for_each(|text| writeln!(out, "  {}", printable(text)))
 }
 
 fn tunnels(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
