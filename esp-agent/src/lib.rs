@@ -5,5 +5,9 @@
 //! Not for: deciding the fate of a packet (that is `esp-ebpf`).
 
 pub mod datapath;
+pub mod metrics;
+pub mod ready;
 pub mod secret;
+pub mod snapshot;
+pub mod status;
 pub mod xfrm;
