@@ -4,5 +4,8 @@
 //!
 //! Not for: deciding the fate of a packet (that is `esp-ebpf`).
 
+pub mod net;
+pub mod nl;
+pub mod procfs;
 pub mod secret;
 pub mod xfrm;
