@@ -14,7 +14,7 @@ pub const DUMP: u16 = 0x300;
 pub struct Message(Zeroizing<Vec<u8>>);
 
 impl Message {
-    /// Room for the largest SA that `encode` lets through (three keys and a bitmap of 512 bytes each).
+    /// Room for the largest SA that `encode` lets through (three keys of 512 bytes).
     /// It may not grow past this while it holds keys: a moved buffer would leave a copy behind.
     const CAPACITY: usize = 4096;
 

@@ -20,12 +20,12 @@ pub fn new_sa(sa: &Sa, keys: &SaKeys) -> Result<Zeroizing<Vec<u8>>, EncodeError>
     if let Some(udp) = &sa.encap {
         encap(&mut message, udp);
     }
-    mark(&mut message, sa.id.mark);
     if sa.extra_flags != 0 {
         message.attr(uapi::SA_EXTRA_FLAGS, |attr| {
             attr.u32(sa.extra_flags);
         });
     }
+    mark(&mut message, sa.id.mark);
     if_id(&mut message, sa.if_id);
     if extended_replay(sa) {
         replay(&mut message, sa)?;
@@ -124,7 +124,7 @@ const fn extended_replay(sa: &Sa) -> bool {
     sa.esn || sa.replay_window > 32
 }
 
-/// `struct xfrm_replay_state_esn` with an empty bitmap.
+/// `struct xfrm_replay_state_esn`. The bitmap may be left out and starts empty then (`verify_replay`).
 fn replay(message: &mut Message, sa: &Sa) -> Result<(), EncodeError> {
     if sa.replay_window > uapi::REPLAY_ESN_MAX {
         return Err(EncodeError::Window(sa.replay_window));
@@ -132,9 +132,6 @@ fn replay(message: &mut Message, sa: &Sa) -> Result<(), EncodeError> {
     let words = sa.replay_window.div_ceil(32);
     message.attr(uapi::REPLAY_ESN_VAL, |attr| {
         attr.u32(words).zeros(4 * 4).u32(sa.replay_window);
-        for _ in 0..words {
-            attr.u32(0);
-        }
     });
     Ok(())
 }
