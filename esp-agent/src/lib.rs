@@ -7,6 +7,9 @@
 pub mod datapath;
 pub mod metrics;
 pub mod ready;
+pub mod net;
+pub mod nl;
+pub mod procfs;
 pub mod secret;
 pub mod snapshot;
 pub mod status;
