@@ -4,5 +4,7 @@
 //!
 //! Not for: deciding the fate of a packet (that is `esp-ebpf`).
 
+pub mod cmd;
+pub mod config;
 pub mod secret;
 pub mod xfrm;
