@@ -10,6 +10,8 @@ pub mod ready;
 pub mod net;
 pub mod nl;
 pub mod procfs;
+pub mod cmd;
+pub mod config;
 pub mod secret;
 pub mod snapshot;
 pub mod status;
