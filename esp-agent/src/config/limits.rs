@@ -38,7 +38,7 @@ fn lint_policies(tunnels: &[PlacedTunnel], policies: &[Located<NamedPolicy>], re
     let derived = tunnels.iter().flat_map(|placed| &placed.tunnel.policies);
     let all = derived.chain(policies.iter().map(|policy| &policy.value));
     let (out, into): (Vec<_>, Vec<_>) = all.partition(|named| named.policy.id.dir == PolicyDir::Out);
-    if out.len().max(into.len()) > names::RULES {
+    if out.len().max(into.len()) > names::RULES as usize {
         let reason = format!(
             "the clear-text guards check {} policies in a direction; with more they are off",
             names::RULES

@@ -4,10 +4,11 @@
 use super::{
     DatapathError, clsact,
     fill::Filler,
-    load::{self, Constants, Loaded, MapSizes},
+    load::{self, Constants, Loaded},
     maps::on,
     pins::{Pins, pin},
 };
+use crate::config::Sizes;
 use aya::programs::{
     LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode,
     links::{FdLink, PinnedLink},
@@ -60,7 +61,7 @@ pub struct Attached {
 /// Errors: see [`DatapathError`]. What was attached before an error stays until `detach` or the next start.
 pub fn attach(
     pins: &Pins,
-    sizes: &MapSizes,
+    sizes: &Sizes,
     filler: &mut Filler,
     target: &Target,
     mode: AttachMode,
@@ -110,7 +111,7 @@ pub async fn detach(pins: &Pins, slot: &IfaceSlot, ifindex: Option<u32>) -> Resu
 /// The XDP program if the mode asks for one, else the outer check at TC.
 fn outer(
     pins: &Pins,
-    sizes: &MapSizes,
+    sizes: &Sizes,
     target: &Target,
     mode: AttachMode,
     constants: Constants,

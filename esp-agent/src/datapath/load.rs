@@ -1,40 +1,21 @@
 //! Maps made and pinned, programs accepted by the verifier; nothing attached yet.
 
 use super::{DatapathError, object, pins::Pins, resize};
+use crate::config::Sizes;
 use aya::{
     Ebpf, EbpfLoader,
     programs::{SchedClassifier, Xdp},
 };
 use esp_common::names;
 
-/// Sizes that a configuration may change.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MapSizes {
-    /// SAs.
-    pub sas: u32,
-    /// Flows of known SAs.
-    pub flows: u32,
-    /// Flows without an SA.
-    pub ghosts: u32,
-}
-
-impl Default for MapSizes {
-    fn default() -> Self {
-        Self { sas: names::SAS, flows: names::FLOWS, ghosts: names::GHOSTS }
-    }
-}
-
-impl MapSizes {
-    /// Maps with a size of their own, and that size.
-    #[must_use]
-    pub fn of_maps(&self) -> [(&'static str, u32); 4] {
-        [
-            (names::MAP_SAS, self.sas),
-            (names::MAP_INNER, self.sas),
-            (names::MAP_FLOWS, self.flows),
-            (names::MAP_GHOSTS, self.ghosts),
-        ]
-    }
+/// Maps with a size of their own, and that size.
+pub(super) fn of_maps(sizes: &Sizes) -> [(&'static str, u32); 4] {
+    [
+        (names::MAP_SAS, sizes.sas),
+        (names::MAP_INNER, sizes.sas),
+        (names::MAP_FLOWS, sizes.flows),
+        (names::MAP_GHOSTS, sizes.ghosts),
+    ]
 }
 
 /// What the programs of one interface are told.
@@ -54,7 +35,7 @@ pub struct Loaded(Ebpf);
 /// Makes and pins the maps, replacing those of another size with their counts carried over.
 ///
 /// Errors: see [`DatapathError`].
-pub fn maps(pins: &Pins, sizes: &MapSizes) -> Result<(), DatapathError> {
+pub fn maps(pins: &Pins, sizes: &Sizes) -> Result<(), DatapathError> {
     pins.create()?;
     let saved = resize::save(pins, sizes)?;
     loader(pins, sizes, Constants { slot: 0, outer_at_tc: false, no_ethernet: false })?;
@@ -64,7 +45,7 @@ pub fn maps(pins: &Pins, sizes: &MapSizes) -> Result<(), DatapathError> {
 /// Loads the programs for one interface.
 ///
 /// Errors: see [`DatapathError`].
-pub fn programs(pins: &Pins, sizes: &MapSizes, constants: Constants) -> Result<Loaded, DatapathError> {
+pub fn programs(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Loaded, DatapathError> {
     let mut ebpf = loader(pins, sizes, constants)?;
     if !constants.outer_at_tc {
         let name = names::PROG_XDP;
@@ -96,7 +77,7 @@ impl Loaded {
     }
 }
 
-fn loader(pins: &Pins, sizes: &MapSizes, constants: Constants) -> Result<Ebpf, DatapathError> {
+fn loader(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Ebpf, DatapathError> {
     let slot = constants.slot;
     let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
     let mut loader = EbpfLoader::new();
@@ -107,7 +88,7 @@ fn loader(pins: &Pins, sizes: &MapSizes, constants: Constants) -> Result<Ebpf, D
     for name in names::MAPS {
         loader.map_pin_path(name, pins.map(name));
     }
-    for (name, size) in sizes.of_maps() {
+    for (name, size) in of_maps(sizes) {
         loader.map_max_entries(name, size);
     }
     loader.load(object::bytes()?).map_err(|error| DatapathError::Load(Box::new(error)))

@@ -4,10 +4,11 @@
 
 use super::{
     DatapathError,
-    load::MapSizes,
+    load,
     maps::on,
     pins::{Pins, pin},
 };
+use crate::config::Sizes;
 use aya::maps::{Map, MapData, MapInfo, PerCpuHashMap, PerCpuValues};
 use esp_common::{FlowCounter, SeenKey, names};
 
@@ -15,9 +16,9 @@ use esp_common::{FlowCounter, SeenKey, names};
 pub(super) type Saved = Vec<(&'static str, Vec<(SeenKey, PerCpuValues<FlowCounter>)>)>;
 
 /// Unpins maps of another size and keeps their counts. The table of SAs is the agent's to fill: it needs no keeping.
-pub(super) fn save(pins: &Pins, sizes: &MapSizes) -> Result<Saved, DatapathError> {
+pub(super) fn save(pins: &Pins, sizes: &Sizes) -> Result<Saved, DatapathError> {
     let mut saved = Vec::new();
-    for (name, size) in sizes.of_maps() {
+    for (name, size) in load::of_maps(sizes) {
         let path = pins.map(name);
         if !path.exists() {
             continue;

@@ -242,7 +242,7 @@ mod tests {
         ) {
             let flows: Vec<FlowRow> = rows.iter().map(|(spi, iface, packets)| flow(*spi, iface, *packets)).collect();
             let reason = |(_, iface, packets): &(u32, &str, u64)| ReasonRow {
-                iface: (*iface).to_owned(), hook: Hook::Xdp, reason: Reason::EspTransit, action: Action::Pass,
+                iface: (*iface).to_owned(), hook: Hook::Xdp, reason: Reason::EspForeign, action: Action::Pass,
                 packets: *packets, bytes: 0,
             };
             let reasons = rows.iter().map(reason).collect();
