@@ -4,5 +4,10 @@
 //!
 //! Not for: deciding the fate of a packet (that is `esp-ebpf`).
 
+pub mod apply;
+pub mod config;
+pub mod instance;
+pub mod plan;
+pub mod record;
 pub mod secret;
 pub mod xfrm;
