@@ -1,6 +1,3 @@
-//! Test harness.
-
-pub mod kernel;
 //! What the tests stand on: frames, namespaces, the agent as a process, the reference lab.
 //!
 //! The tests themselves are in `tests/`, one file for each behaviour, named for their tier (`t0_` to `t4_`).
@@ -8,6 +5,7 @@ pub mod kernel;
 //! exist only as long as the process that made them.
 
 pub mod frame;
+pub mod kernel;
 pub mod pcap;
 pub mod promtext;
 pub mod wait;
