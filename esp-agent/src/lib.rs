@@ -4,18 +4,17 @@
 //!
 //! Not for: deciding the fate of a packet (that is `esp-ebpf`).
 
-pub mod datapath;
-pub mod metrics;
-pub mod ready;
-pub mod net;
-pub mod nl;
-pub mod procfs;
+pub mod apply;
 pub mod cmd;
 pub mod config;
-pub mod apply;
-pub mod config;
+pub mod datapath;
 pub mod instance;
+pub mod metrics;
+pub mod net;
+pub mod nl;
 pub mod plan;
+pub mod procfs;
+pub mod ready;
 pub mod record;
 pub mod secret;
 pub mod snapshot;

@@ -1,25 +1,10 @@
 //! What the maps should hold, worked out from a picture of the kernel: pure.
 
 use super::{inner, rules};
-use crate::xfrm::model::{ESP, ObservedPolicy, ObservedSa, SaId};
+use crate::picture::Picture;
+use crate::xfrm::model::ESP;
 use esp_common::{Addr, FlowKey, InnerKey, Rule, SaEntry, names};
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
-};
-
-/// What is known of the kernel and of names.
-#[derive(Clone, Default, Debug)]
-pub struct Picture {
-    /// All SAs.
-    pub sas: HashMap<SaId, ObservedSa>,
-    /// All policies by their index.
-    pub policies: HashMap<u32, ObservedPolicy>,
-    /// Our own addresses.
-    pub locals: BTreeSet<IpAddr>,
-    /// Names of the tunnels that SAs belong to.
-    pub tunnels: HashMap<SaId, String>,
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the maps should hold.
 #[derive(Default)]

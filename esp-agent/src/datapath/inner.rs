@@ -1,6 +1,7 @@
 //! Which selectors each SA may carry: those of the `in` and `fwd` policies whose template it satisfies.
 
-use super::{image::Picture, rules};
+use super::rules;
+use crate::picture::Picture;
 use crate::xfrm::model::{ESP, Mode, ObservedPolicy, PolicyAction, PolicyDir, Sa, Template};
 use esp_common::{InnerKey, Rule};
 use std::{

@@ -3,8 +3,7 @@
 //! The loader would keep the old one without a word (aya 0.14 ignores a changed size when it finds a pin).
 
 use super::{
-    DatapathError,
-    load,
+    DatapathError, load,
     maps::on,
     pins::{Pins, pin},
 };
