@@ -2,6 +2,8 @@
 //!
 //! `golden/netlink/capture.py` wrote the expected bytes from what `strace` saw `ip` send.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect, in its helpers too")]
+
 use esp_agent::secret::Secret;
 use esp_agent::xfrm::encode::{self, EncodeError};
 use esp_agent::xfrm::model::{

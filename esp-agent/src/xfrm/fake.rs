@@ -150,3 +150,41 @@ impl Xfrm for FakeXfrm {
 fn free(taken: Option<usize>) -> Result<(), NetlinkError> {
     taken.map_or(Ok(()), |_| Err(NetlinkError::new(libc::EEXIST)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xfrm::model::{Limits, Mark, Net, PolicyAction, PolicyDir, Port, Selector};
+
+    #[test]
+    fn refuses_what_the_kernel_refuses_and_fails_on_demand() {
+        let net = Net { addr: "10.0.0.0".parse().unwrap(), len: 8 };
+        let (sport, dport) = (Port::default(), Port::default());
+        let selector = Selector { src: net, dst: net, proto: 0, sport, dport, ifindex: 0 };
+        let id = PolicyId { selector, dir: PolicyDir::Out, mark: Mark::default(), if_id: 0 };
+        let policy = Policy {
+            id: id.clone(),
+            priority: 0,
+            action: PolicyAction::Block,
+            flags: 0,
+            templates: Vec::new(),
+            limits: Limits::default(),
+            offload: None,
+        };
+        let mut fake = FakeXfrm::new();
+        fake.fail(1, libc::ENOMEM);
+        fake.add_policy(&policy).unwrap();
+        let failed = fake.update_policy(&policy).unwrap_err();
+        assert_eq!(
+            std::error::Error::source(&failed).unwrap().to_string(),
+            "Cannot allocate memory (os error 12)"
+        );
+        assert!(fake.add_policy(&policy).unwrap_err().already_exists());
+        fake.delete_policy(&id).unwrap();
+        assert!(fake.delete_policy(&id).unwrap_err().not_found());
+        let calls =
+            [Call::AddPolicy(id.clone()), Call::UpdatePolicy(id.clone()), Call::AddPolicy(id.clone())];
+        assert_eq!(fake.calls[..3], calls);
+        assert_eq!(fake.calls[3..], [Call::DeletePolicy(id.clone()), Call::DeletePolicy(id)]);
+    }
+}
