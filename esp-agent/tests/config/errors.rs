@@ -275,6 +275,16 @@ fn tunnels_must_not_overlap() {
 }
 
 #[test]
+fn the_map_must_hold_the_sas_of_the_file() {
+    let sa = |number: usize| {
+        let (head, tail) = RAW.split_once("0x3001").expect("an SPI");
+        format!("{head}{}{}", 0x3001 + number, tail.split("[[policy]]").next().expect("the SA"))
+    };
+    let text = format!("[maps]\nsas = 16\n{}", (0..17).map(sa).collect::<String>());
+    assert_errors("17 SAs", &text, &[("maps.sas", 2, "16 entries are too few for the 17 SAs")]);
+}
+
+#[test]
 fn a_priority_in_both_tunnels_allows_nested_networks() {
     let first = changed("[tunnel.in]", "priority = 10\n[tunnel.in]");
     let text =
