@@ -144,14 +144,14 @@ fn build(raw: RawConfig, report: &Report) -> Config {
         policies.filter_map(|(index, policy)| check::policy::check(policy, index + 1, report)).collect();
     check::unique::check(&tunnels, &sas, &policies, report);
     check::overlap::check(&tunnels, report);
-    limits::check(raw.sizes, &tunnels, &sas, &policies, report);
+    limits::check(&raw.sizes, &tunnels, &sas, &policies, report);
     let default = Config::default();
     Config {
         ifaces: raw.ifaces,
         metrics: raw.metrics,
         guard: raw.guard,
         mirror_interval: raw.mirror_interval.unwrap_or(default.mirror_interval),
-        sizes: raw.sizes,
+        sizes: raw.sizes.value,
         tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
         sas: sas.into_iter().map(|sa| sa.value).collect(),
         policies: policies.into_iter().map(|policy| policy.value).collect(),

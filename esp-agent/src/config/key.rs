@@ -40,8 +40,8 @@ impl KeyStore {
         let (file_key, credential_key) = (format!("{name}_file"), format!("{name}_credential"));
         let named = [name, &file_key, &credential_key].into_iter().filter(|key| section.has(key)).count();
         let inline = section.text(name, |text| decode(text.as_bytes()));
-        let file = section.text(&file_key, |text| self.from_file(text));
-        let credential = section.text(&credential_key, |text| self.from_credential(text));
+        let file = section.text(&file_key, |text| self.read_file(text));
+        let credential = section.text(&credential_key, |text| self.read_credential(text));
         if named > 1 {
             let place = section.place(name);
             section.report.error(
@@ -60,7 +60,7 @@ impl KeyStore {
         ["", "_file", "_credential"].iter().any(|way| section.has(&format!("{name}{way}")))
     }
 
-    fn from_file(&self, text: &str) -> Result<Secret, String> {
+    fn read_file(&self, text: &str) -> Result<Secret, String> {
         let path = self.base.join(text);
         let shown = path.display();
         let mut file = open(&path).map_err(|error| format!("failed to open {shown}: {}", reason(&error)))?;
@@ -82,7 +82,7 @@ impl KeyStore {
     }
 
     /// systemd guards the directory and shows an ACL as group bits: no mode is checked here.
-    fn from_credential(&self, name: &str) -> Result<Secret, String> {
+    fn read_credential(&self, name: &str) -> Result<Secret, String> {
         let plain = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
         if !plain {
             return Err("must be the name of a systemd credential, without a slash".to_owned());
@@ -139,11 +139,10 @@ fn decode(text: &[u8]) -> Result<Secret, String> {
 }
 
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string().to_lowercase(),
-    }
+    let known =
+        [(io::ErrorKind::NotFound, "no such file"), (io::ErrorKind::PermissionDenied, "permission denied")];
+    let text = known.iter().find(|(kind, _)| *kind == error.kind()).map(|(_, text)| (*text).to_owned());
+    text.unwrap_or_else(|| error.to_string().to_lowercase())
 }
 
 #[cfg(test)]
@@ -170,7 +169,7 @@ mod tests {
         let cases = [(0o600, None), (0o400, None), (0o640, Some("mode 0640")), (0o604, Some("mode 0604"))];
         for (mode, refused) in cases {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-            let read = store.from_file("a.key");
+            let read = store.read_file("a.key");
             match refused {
                 None => assert_eq!(read.expect("a private file").expose(), [0x0a, 0x0b], "{mode:o}"),
                 Some(text) => assert!(read.expect_err("an open file").contains(text), "{mode:o}"),
@@ -192,7 +191,7 @@ mod tests {
             (".", "not a regular file"),
             ("long", "longer"),
         ] {
-            let error = store.from_file(name).expect_err(name);
+            let error = store.read_file(name).expect_err(name);
             assert!(error.contains(text), "{name}: {error}");
         }
     }
@@ -202,11 +201,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("site-b"), "0a0b").unwrap();
         let store = KeyStore { base: PathBuf::new(), credentials: Some(dir.path().to_owned()) };
-        assert_eq!(store.from_credential("site-b").expect("a credential").expose(), [0x0a, 0x0b]);
+        assert_eq!(store.read_credential("site-b").expect("a credential").expose(), [0x0a, 0x0b]);
         for name in ["", "..", "../x", "none"] {
-            assert!(store.from_credential(name).is_err(), "{name:?}");
+            assert!(store.read_credential(name).is_err(), "{name:?}");
         }
         let bare = KeyStore { base: PathBuf::new(), credentials: None };
-        assert!(bare.from_credential("site-b").expect_err("no directory").contains("LoadCredential"));
+        assert!(bare.read_credential("site-b").expect_err("no directory").contains("LoadCredential"));
     }
 }

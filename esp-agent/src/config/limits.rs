@@ -10,16 +10,17 @@ use esp_common::names;
 
 /// Reports what has no room, and lints what turns a guard off.
 pub(super) fn check(
-    sizes: Sizes,
+    sizes: &Located<Sizes>,
     tunnels: &[PlacedTunnel],
     sas: &[Located<KeyedSa>],
     policies: &[Located<NamedPolicy>],
     report: &Report,
 ) {
     let sa_count = sas.len() + tunnels.iter().map(|placed| placed.tunnel.sas.len()).sum::<usize>();
-    if sa_count > sizes.sas as usize {
-        let text = format_args!("{} entries are too few for the {sa_count} SAs of this file", sizes.sas);
-        report.error(&whole("maps.sas"), text);
+    if sa_count > sizes.value.sas as usize {
+        let text =
+            format_args!("{} entries are too few for the {sa_count} SAs of this file", sizes.value.sas);
+        report.error(&sizes.at, text);
     }
     // The first entry of the datapath's table stands for "no tunnel".
     if tunnels.len() >= names::TUNNELS as usize {

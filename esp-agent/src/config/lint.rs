@@ -27,7 +27,11 @@ impl Lint {
 
 impl fmt::Display for Lint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {} [{}]: {}", self.line, self.path, self.reason, self.code.label(), self.fix)
+        write!(f, "{}: ", self.line)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "lint {}: {}: {}", self.code.label(), self.reason, self.fix)
     }
 }
 

@@ -5,7 +5,7 @@ pub(super) mod sa;
 pub(super) mod tunnel;
 
 use super::key::KeyStore;
-use super::report::Located;
+use super::report::{At, Located};
 use super::scalar;
 use super::section::Section;
 use super::valid::{GuardModes, Sizes};
@@ -23,7 +23,7 @@ pub(super) struct RawConfig {
     pub(super) metrics: Option<SocketAddr>,
     pub(super) guard: GuardModes,
     pub(super) mirror_interval: Option<Duration>,
-    pub(super) sizes: Sizes,
+    pub(super) sizes: Located<Sizes>,
     pub(super) tunnels: Vec<RawTunnel>,
     pub(super) sas: Vec<RawSa>,
     pub(super) policies: Vec<RawPolicy>,
@@ -90,15 +90,17 @@ fn read_mirror(root: &mut Section<'_>) -> Option<Duration> {
     Some(interval?.value)
 }
 
-fn read_sizes(root: &mut Section<'_>) -> Sizes {
+fn read_sizes(root: &mut Section<'_>) -> Located<Sizes> {
     let mut sizes = Sizes::default();
-    let Some(mut table) = root.table("maps") else { return sizes };
+    let at = At { path: "maps.sas".to_owned(), line: 1 };
+    let Some(mut table) = root.table("maps") else { return Located { value: sizes, at } };
     for (key, size) in [("sas", &mut sizes.sas), ("flows", &mut sizes.flows), ("ghosts", &mut sizes.ghosts)] {
         let range = u64::from(Sizes::MIN)..=u64::from(Sizes::MAX);
         if let Some(number) = table.number(key, range) {
             *size = u32::try_from(number.value).unwrap_or(Sizes::MAX);
         }
     }
+    let at = table.place("sas");
     table.finish();
-    sizes
+    Located { value: sizes, at }
 }

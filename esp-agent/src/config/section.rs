@@ -46,11 +46,8 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<Located<T>> {
         let found = self.take(key)?;
-        let parsed = match found.value {
-            DeValue::String(text) => parse(text),
-            other => Err(expected("a string", other)),
-        };
-        self.settle(found.at, parsed)
+        let text = typed("a string", found.value, found.value.as_str());
+        self.settle(found.at, text.and_then(parse))
     }
 
     /// One of a closed list of strings.
@@ -67,12 +64,12 @@ impl<'a> Section<'a> {
     /// An integer within `range`.
     pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<Located<u64>> {
         let found = self.take(key)?;
-        let parsed = match found.value {
-            DeValue::Integer(integer) => unsigned(integer)
+        let integer = typed("an integer", found.value, found.value.as_integer());
+        let parsed = integer.and_then(|integer| {
+            unsigned(integer)
                 .filter(|number| range.contains(number))
-                .ok_or(format!("must be a whole number from {} to {}", range.start(), range.end())),
-            other => Err(expected("an integer", other)),
-        };
+                .ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
+        });
         self.settle(found.at, parsed)
     }
 
@@ -84,10 +81,10 @@ impl<'a> Section<'a> {
         from_text: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<Located<T>> {
         let found = self.take(key)?;
-        let parsed = match found.value {
-            DeValue::Integer(integer) => from_number(unsigned(integer)),
-            DeValue::String(text) => from_text(text),
-            other => Err(expected("an integer or a string", other)),
+        let parsed = match (found.value.as_integer(), found.value.as_str()) {
+            (Some(integer), _) => from_number(unsigned(integer)),
+            (None, Some(text)) => from_text(text),
+            (None, None) => Err(expected("an integer or a string", found.value)),
         };
         self.settle(found.at, parsed)
     }
@@ -95,10 +92,7 @@ impl<'a> Section<'a> {
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &str) -> Option<Located<bool>> {
         let found = self.take(key)?;
-        let parsed = match found.value {
-            DeValue::Boolean(flag) => Ok(*flag),
-            other => Err(expected("true or false", other)),
-        };
+        let parsed = typed("true or false", found.value, found.value.as_bool());
         self.settle(found.at, parsed)
     }
 
@@ -110,22 +104,16 @@ impl<'a> Section<'a> {
     ) -> Option<Located<Vec<Option<Located<T>>>>> {
         let found = self.take(key)?;
         let one = |at: At, value: &DeValue<'_>| {
-            let parsed = match value {
-                DeValue::String(text) => parse(text),
-                other => Err(expected("a string", other)),
-            };
-            self.settle(at, parsed)
+            let text = typed("a string", value, value.as_str());
+            self.settle(at, text.and_then(&parse))
         };
-        let values = match found.value {
-            DeValue::Array(array) => array
+        let values = match found.value.as_array() {
+            None => vec![one(found.at.clone(), found.value)],
+            Some(array) => array
                 .iter()
                 .enumerate()
-                .map(|(index, value)| {
-                    let at = self.item(key, index, value.span().start);
-                    one(at, value.get_ref())
-                })
+                .map(|(index, value)| one(self.item(key, index, value.span().start), value.get_ref()))
                 .collect(),
-            single => vec![one(found.at.clone(), single)],
         };
         Some(Located { value: values, at: found.at })
     }
@@ -133,7 +121,7 @@ impl<'a> Section<'a> {
     /// A sub-table.
     pub(super) fn table(&mut self, key: &str) -> Option<Section<'a>> {
         let found = self.take(key)?;
-        self.sub(found.at, found.value, "a table")
+        self.sub(found.at, found.value)
     }
 
     /// An array of tables.
@@ -144,7 +132,7 @@ impl<'a> Section<'a> {
             return Vec::new();
         };
         let sections = array.iter().enumerate().filter_map(|(index, value)| {
-            self.sub(self.item(key, index, value.span().start), value.get_ref(), "a table")
+            self.sub(self.item(key, index, value.span().start), value.get_ref())
         });
         sections.collect()
     }
@@ -166,14 +154,9 @@ impl<'a> Section<'a> {
         Some(Located { value: value.get_ref(), at: self.place(key) })
     }
 
-    fn sub(&self, at: At, value: &'a DeValue<'a>, wanted: &str) -> Option<Section<'a>> {
-        match value {
-            DeValue::Table(table) => Some(Section { at, report: self.report, table, known: Vec::new() }),
-            other => {
-                self.report.error(&at, expected(wanted, other));
-                None
-            }
-        }
+    fn sub(&self, at: At, value: &'a DeValue<'a>) -> Option<Section<'a>> {
+        let table = self.settle(at.clone(), typed("a table", value, value.as_table()))?.value;
+        Some(Section { at, report: self.report, table, known: Vec::new() })
     }
 
     fn settle<T>(&self, at: At, parsed: Result<T, String>) -> Option<Located<T>> {
@@ -201,6 +184,10 @@ impl<'a> Section<'a> {
 
 fn unsigned(integer: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn typed<T>(wanted: &str, found: &DeValue<'_>, value: Option<T>) -> Result<T, String> {
+    value.ok_or_else(|| expected(wanted, found))
 }
 
 fn expected(wanted: &str, found: &DeValue<'_>) -> String {
