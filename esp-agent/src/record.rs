@@ -164,7 +164,8 @@ impl Record {
     }
 
     /// Which of the recorded objects are in the kernel and still ours. The record forgets the others and learns
-    /// the times and indices that the kernel gave; the next write keeps that.
+    /// the times and indices that the kernel gave. Whoever holds the lock saves it then, also when no plan follows:
+    /// a line without a time is a claim on whatever looks like it.
     pub fn reconcile(&mut self, observed: &Observed) -> Owned {
         let mut owned = Owned::default();
         let mut sas = Vec::new();
