@@ -9,11 +9,13 @@
 //! and made again by another program with the same attributes within the same second still counts as ours.
 
 mod entry;
+mod error;
 mod store;
 
 #[cfg(test)]
 mod tests;
 
+pub use error::RecordError;
 pub use store::{FileStore, Store};
 
 use crate::instance::Instance;
@@ -23,7 +25,7 @@ use entry::{Entry, PolicyTag, SaTag, State};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Version of the file. It changes with every change of meaning of a field of a tag.
 const SCHEMA: u32 = 1;
@@ -83,54 +85,6 @@ struct Head {
     scope: Scope,
 }
 
-/// The record cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The boot or the namespace could not be told.
-    #[error("failed to read the boot id: {0}")]
-    Scope(#[source] io::Error),
-    /// The file could not be read.
-    #[error("failed to read the ownership record {}: {source}", path.display())]
-    Read {
-        /// File.
-        path: PathBuf,
-        /// Cause.
-        source: io::Error,
-    },
-    /// The file could not be written.
-    #[error(
-        "failed to write the ownership record {}, without which nothing is changed: {source}: \
-         free space there or make the directory writable",
-        path.display()
-    )]
-    Write {
-        /// File.
-        path: PathBuf,
-        /// Cause.
-        source: io::Error,
-    },
-    /// The file is not a record.
-    #[error(
-        "failed to understand the ownership record {}: {source}: move it away, and what it names is \
-         no longer this agent's",
-        path.display()
-    )]
-    Damaged {
-        /// File.
-        path: PathBuf,
-        /// Cause.
-        source: serde_json::Error,
-    },
-    /// The file is of another version of the agent.
-    #[error("ownership record {} has schema {found}, this agent knows {SCHEMA}: run `detach` with the agent that wrote it", path.display())]
-    Schema {
-        /// File.
-        path: PathBuf,
-        /// Its schema.
-        found: u32,
-    },
-}
-
 impl Record {
     /// Opens the record of `instance`, whose lock the caller holds unless it only reads.
     ///
@@ -164,7 +118,8 @@ impl Record {
     }
 
     /// Which of the recorded objects are in the kernel and still ours. The record forgets the others and learns
-    /// the times and indices that the kernel gave; the next write keeps that.
+    /// the times and indices that the kernel gave. Whoever holds the lock saves it then, also when no plan follows:
+    /// a line without a time is a claim on whatever looks like it.
     pub fn reconcile(&mut self, observed: &Observed) -> Owned {
         let mut owned = Owned::default();
         let mut sas = Vec::new();

@@ -1,1 +1,4 @@
-
+mod crash;
+mod failure;
+mod random;
+mod world;
