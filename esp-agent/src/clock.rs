@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// ns of CLOCK_MONOTONIC at tick resolution: what the datapath reads with `bpf_ktime_get_coarse_ns`.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).expect("CLOCK_MONOTONIC_COARSE is there since Linux 2.6.32");
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)
+        .expect("CLOCK_MONOTONIC_COARSE is there since Linux 2.6.32");
     let (seconds, ns) = (now.tv_sec(), now.tv_nsec());
     u64::try_from(seconds).unwrap_or(0) * 1_000_000_000 + u64::try_from(ns).unwrap_or(0)
 }

@@ -65,7 +65,9 @@ impl Failure {
             Self::Xfrm(error) => of_xfrm(error),
             Self::Apply(error) => match &error.cause {
                 Cause::Observe(error) | Cause::Step { source: error, .. } => of_xfrm(error),
-                Cause::Record(_) | Cause::Taken { .. } => 1,
+                Cause::Record(_) | Cause::Taken { .. } | Cause::NoKeys { .. } | Cause::NotRecorded { .. } => {
+                    1
+                }
             },
             Self::Datapath(_)
             | Self::NoInterface(_)
@@ -123,15 +125,17 @@ impl fmt::Display for Failure {
 }
 
 /// An error and its causes; a cause whose text stands in the text before it already is left out.
-fn chain(f: &mut fmt::Formatter<'_>, error: &dyn Error) -> fmt::Result {
+fn chain(f: &mut fmt::Formatter<'_>, error: &(dyn Error + 'static)) -> fmt::Result {
     let mut said = error.to_string();
     f.write_str(&said)?;
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+    let mut next = error.source();
+    while let Some(cause) = next {
         let text = cause.to_string();
         if !said.contains(&text) {
             write!(f, ": {text}")?;
             said = text;
         }
+        next = cause.source();
     }
     Ok(())
 }

@@ -95,7 +95,7 @@ impl Picture {
             return if index == 0 { String::new() } else { format!("index {index} (gone)") };
         };
         let id = &observed.policy.id;
-        self.policy_names.get(id).cloned().unwrap_or_else(|| crate::plan::text::policy_name(id))
+        self.policy_names.get(id).cloned().unwrap_or_else(|| crate::plan::text::PolicyName(id).to_string())
     }
 
     fn forget(&mut self, gone: impl Fn(&SaId) -> bool) -> Effect {

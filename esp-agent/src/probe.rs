@@ -32,7 +32,10 @@ pub fn lacks() -> Vec<String> {
         lacks.push(format!("{error}; the mirror of xfrm_stat stays empty"));
     }
     if !std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
-        lacks.push("no BTF: the kernel is built without CONFIG_DEBUG_INFO_BTF; maps and programs carry no types".into());
+        lacks.push(
+            "no BTF: the kernel is built without CONFIG_DEBUG_INFO_BTF; maps and programs carry no types"
+                .into(),
+        );
     }
     lacks
 }
@@ -45,7 +48,7 @@ fn effective(status: &str) -> u64 {
 
 fn missing(effective: u64) -> Vec<&'static str> {
     let has = |bit: u32| effective & (1 << bit) != 0;
-    let needed = NEEDED.iter().filter(|(name, bit)| !has(*bit) && !(has(SYS_ADMIN) && *name != "CAP_NET_ADMIN"));
+    let needed = NEEDED.iter().filter(|(name, bit)| !granted(name, *bit));
     needed.map(|(name, _)| *name).collect()
 }
 
@@ -57,7 +60,10 @@ mod tests {
     fn missing_capabilities_are_named() {
         let all = effective("Name:\tx\nCapEff:\t000001ffffffffff\n");
         assert!(missing(all).is_empty());
-        assert_eq!(missing(effective("CapEff:\t0000000000000000\n")), ["CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"]);
+        assert_eq!(
+            missing(effective("CapEff:\t0000000000000000\n")),
+            ["CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"]
+        );
         assert_eq!(missing(1 << 12), ["CAP_PERFMON", "CAP_BPF"]);
         assert_eq!(missing(1 << SYS_ADMIN), ["CAP_NET_ADMIN"]);
     }

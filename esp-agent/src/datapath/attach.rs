@@ -90,6 +90,13 @@ pub fn gone(filler: &mut Filler, name: &str) -> Result<(), DatapathError> {
     Ok(())
 }
 
+/// True when the programs are on the interface with this name and index.
+///
+/// Errors: the table cannot be read.
+pub fn is_attached(filler: &Filler, name: &str, ifindex: u32) -> Result<bool, DatapathError> {
+    Ok(find(filler, name)?.is_some_and(|(_, slot)| slot.attached == 1 && slot.ifindex == ifindex))
+}
+
 /// Takes the programs off one interface.
 ///
 /// Errors: a link or filter that could not be removed.

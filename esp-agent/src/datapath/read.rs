@@ -7,7 +7,7 @@ use super::{
 };
 use aya::maps::{MapData, PerCpuHashMap, PerCpuValues};
 use esp_common::{
-    Action, Addr, Counter, Direction, FlowCounter, GuardKey, Hook, IfaceSlot, Reason, SeenKey,
+    Action, Addr, Counter, Direction, FlowCounter, GuardKey, Hook, IfaceSlot, Reason, SeenKey, Settings,
     TUNNEL_DIRECTIONS, counter::reason_index, names,
 };
 
@@ -137,6 +137,13 @@ pub fn slots(maps: &Maps) -> Result<Vec<(u32, IfaceSlot)>, DatapathError> {
         }
     }
     Ok(slots)
+}
+
+/// The settings in force.
+///
+/// Errors: the map cannot be read.
+pub fn settings(maps: &Maps) -> Result<Settings, DatapathError> {
+    maps.settings.get(&0, 0).map_err(on("read", names::MAP_SETTINGS))
 }
 
 /// All entries of a map that changes while it is read. An entry that goes meanwhile is left out; the kernel then starts

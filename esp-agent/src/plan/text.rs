@@ -5,7 +5,7 @@ mod sa;
 
 pub(super) use policy::dir_name;
 pub use policy::{PolicyBody, PolicyName};
-pub use sa::{SaLine, SaName};
+pub use sa::{SaLine, SaName, suite_text};
 
 use super::{Plan, PolicyStep, SaStep, Step};
 use crate::xfrm::model::{Limits, Mark, Mode, Offload, Port, Selector};
@@ -64,7 +64,7 @@ pub(super) fn proto_name(proto: u8) -> String {
     }
 }
 
-pub(super) fn mode_name(mode: Mode) -> String {
+pub(crate) fn mode_name(mode: Mode) -> String {
     match mode {
         Mode::Transport => "transport".into(),
         Mode::Tunnel => "tunnel".into(),

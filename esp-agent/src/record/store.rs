@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Keeps the bytes of a record. The seam where tests crash.
-pub trait Store {
+pub trait Store: Send {
     /// The file, for messages.
     fn path(&self) -> &Path;
 

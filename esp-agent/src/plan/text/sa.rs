@@ -1,7 +1,7 @@
 //! An SA in one line.
 
 use super::{mode_name, proto_name, write_if_id, write_limits, write_mark, write_offload, write_selector};
-use crate::xfrm::model::{Algo, Encap, Sa, SaDir, SaId};
+use crate::xfrm::model::{Algo, Encap, Sa, SaDir, SaId, Suite};
 use std::fmt;
 
 /// The identity of an SA.
@@ -33,6 +33,14 @@ impl fmt::Display for SaLine<'_> {
         write_extras(f, sa)?;
         write_label(f, *label, sa.dir)
     }
+}
+
+/// The algorithms of an SA, joined by `+`; empty for a larval one.
+#[must_use]
+pub fn suite_text(suite: &Suite) -> String {
+    let algos = [&suite.aead, &suite.enc, &suite.auth, &suite.comp];
+    let names: Vec<&str> = algos.into_iter().flatten().map(|algo| algo.name.as_str()).collect();
+    names.join("+")
 }
 
 /// Key bits of a cipher, ICV bits of an authentication, both of an AEAD.
