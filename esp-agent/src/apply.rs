@@ -58,7 +58,7 @@ pub fn apply(
         let Run { xfrm, done, .. } = run;
         let mut undo = undo::undo(&done, xfrm, record);
         undo.failures.extend(seal(xfrm, record).err());
-        return Err(ApplyError { cause, undo });
+        return Err(ApplyError { cause, undo: Box::new(undo) });
     }
     let Run { xfrm, done, already_there, .. } = run;
     let unsealed = if done.is_empty() { None } else { seal(xfrm, record).err() };

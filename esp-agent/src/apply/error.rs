@@ -14,7 +14,7 @@ pub struct ApplyError {
     /// What failed.
     pub cause: Cause,
     /// The undoing.
-    pub undo: Undo,
+    pub undo: Box<Undo>,
 }
 
 impl ApplyError {
@@ -35,10 +35,10 @@ pub enum Cause {
     #[error(transparent)]
     Record(RecordError),
     /// The kernel could not be read.
-    #[error("failed to read the kernel's sa and policies: {0}")]
+    #[error("failed to read the kernel's sa and policies: {}", chain(.0))]
     Observe(XfrmError),
     /// The kernel refused a step.
-    #[error("failed at {}: {source}", line(step))]
+    #[error("failed at {}: {}", line(step), chain(source))]
     Step {
         /// The step.
         step: Box<Step>,
@@ -70,4 +70,10 @@ pub enum Cause {
 /// The first line of a step's text.
 fn line(step: &Step) -> String {
     step.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// An error and its causes: the kernel's answer is in the last of them.
+fn chain(error: &XfrmError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,56 +1,77 @@
 //! In what an object of the kernel differs from the one that is wanted, and which SAs get in each other's way.
 
-use crate::xfrm::model::{ObservedSa, Policy, Sa, SaDir, SaId};
+use crate::xfrm::model::{ObservedSa, Policy, Sa, SaId};
 
 /// The attributes in which `observed` differs from `desired`, by name; empty when nothing is to be done.
 ///
-/// The direction counts only where both sides know it: kernels before Linux 6.10 do not store it. Keys count
-/// only where the kernel shows them (see [`crate::secret::KeyPrint::agrees`]).
+/// Differs is what [`Sa::same_as`] says: what the kernel does not show, or shows in its own form, is no difference.
 #[must_use]
 pub fn sa(desired: &Sa, observed: &ObservedSa) -> Vec<&'static str> {
     if observed.larval {
         return vec!["state (it has no keys yet)"];
     }
-    // Taken apart so that a new attribute does not compile until it is compared here.
-    let Sa { id: _, src, mode, reqid, if_id, suite, keys, replay_window, esn, flags, extra_flags, .. } =
-        desired;
-    let Sa { selector, encap, limits, dir, offload, .. } = desired;
-    let seen = &observed.sa;
-    named([
-        ("source", *src != seen.src),
-        ("mode", *mode != seen.mode),
-        ("reqid", *reqid != seen.reqid),
-        ("if_id", *if_id != seen.if_id),
-        ("algorithms", *suite != seen.suite),
-        ("keys", !keys.agrees(&seen.keys)),
-        ("replay window", *replay_window != seen.replay_window),
-        ("esn", *esn != seen.esn),
-        ("flags", *flags != seen.flags),
-        ("extra flags", *extra_flags != seen.extra_flags),
-        ("selector", *selector != seen.selector),
-        ("encapsulation", *encap != seen.encap),
-        ("lifetime limits", *limits != seen.limits),
-        ("direction", directions_clash(*dir, seen.dir)),
-        ("offload", *offload != seen.offload),
-    ])
+    differing(
+        desired,
+        &observed.sa,
+        Sa::same_as,
+        &[
+            ("source", |sa, seen| sa.src = seen.src),
+            ("mode", |sa, seen| sa.mode = seen.mode),
+            ("reqid", |sa, seen| sa.reqid = seen.reqid),
+            ("if_id", |sa, seen| sa.if_id = seen.if_id),
+            ("algorithms", |sa, seen| sa.suite.clone_from(&seen.suite)),
+            ("keys", |sa, seen| sa.keys = seen.keys),
+            ("replay window", |sa, seen| sa.replay_window = seen.replay_window),
+            ("esn", |sa, seen| sa.esn = seen.esn),
+            ("flags", |sa, seen| sa.flags = seen.flags),
+            ("extra flags", |sa, seen| sa.extra_flags = seen.extra_flags),
+            ("selector", |sa, seen| sa.selector = seen.selector),
+            ("encapsulation", |sa, seen| sa.encap = seen.encap),
+            ("lifetime limits", |sa, seen| sa.limits = seen.limits),
+            ("direction", |sa, seen| sa.dir = seen.dir),
+            ("offload", |sa, seen| sa.offload = seen.offload),
+        ],
+    )
 }
 
-fn directions_clash(left: Option<SaDir>, right: Option<SaDir>) -> bool {
-    matches!((left, right), (Some(left), Some(right)) if left != right)
-}
-
-/// The attributes in which two policies of one identity differ, by name.
+/// The attributes in which two policies of one identity differ, by name; see [`Policy::same_as`].
 #[must_use]
 pub fn policy(desired: &Policy, observed: &Policy) -> Vec<&'static str> {
-    let Policy { id: _, priority, action, flags, templates, limits, offload } = desired;
-    named([
-        ("priority", *priority != observed.priority),
-        ("action", *action != observed.action),
-        ("flags", *flags != observed.flags),
-        ("templates", *templates != observed.templates),
-        ("lifetime limits", *limits != observed.limits),
-        ("offload", *offload != observed.offload),
-    ])
+    differing(
+        desired,
+        observed,
+        Policy::same_as,
+        &[
+            ("priority", |policy, seen| policy.priority = seen.priority),
+            ("action", |policy, seen| policy.action = seen.action),
+            ("flags", |policy, seen| policy.flags = seen.flags),
+            ("templates", |policy, seen| policy.templates.clone_from(&seen.templates)),
+            ("lifetime limits", |policy, seen| policy.limits = seen.limits),
+            ("offload", |policy, seen| policy.offload = seen.offload),
+        ],
+    )
+}
+
+/// A name, and how to take that one attribute over.
+type Attribute<T> = (&'static str, fn(&mut T, &T));
+
+/// An attribute differs when taking it over alone makes a difference, so that `same` is the one judge.
+fn differing<T: Clone>(
+    desired: &T,
+    seen: &T,
+    same: impl Fn(&T, &T) -> bool,
+    attributes: &[Attribute<T>],
+) -> Vec<&'static str> {
+    if same(desired, seen) {
+        return Vec::new();
+    }
+    let matters = |(_, take): &&Attribute<T>| {
+        let mut changed = desired.clone();
+        take(&mut changed, seen);
+        !same(desired, &changed)
+    };
+    let names: Vec<&str> = attributes.iter().filter(matters).map(|(name, _)| *name).collect();
+    if names.is_empty() { vec!["an attribute without a name here"] } else { names }
 }
 
 /// True when the kernel, asked for `wanted`, may find `other`.
@@ -64,16 +85,12 @@ pub fn answers_for(wanted: &SaId, other: &SaId) -> bool {
         && asked & other.mark.mask == other.mark.value
 }
 
-fn named<const N: usize>(attributes: [(&'static str, bool); N]) -> Vec<&'static str> {
-    attributes.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::samples::{lab_policies, lab_sa_out, observed_sa};
     use crate::secret::KeyPrint;
-    use crate::xfrm::model::{Limits, Mark, Mode};
+    use crate::xfrm::model::{Limits, Mark, Mode, Offload, SaDir};
     use esp_common::Spi;
 
     #[test]
@@ -104,6 +121,10 @@ mod tests {
         seen.sa.dir = None;
         seen.sa.keys = KeyPrint::Hidden;
         assert!(sa(&wanted, &seen).is_empty());
+        seen.sa.offload = Some(Offload { ifindex: 2, packet: false, inbound: false });
+        assert!(sa(&wanted, &seen).is_empty());
+        seen.sa.offload = Some(Offload { ifindex: 2, packet: true, inbound: false });
+        assert_eq!(sa(&wanted, &seen), ["offload"]);
         seen.larval = true;
         assert_eq!(sa(&wanted, &seen).len(), 1);
     }

@@ -14,6 +14,7 @@ fn a_failed_step_takes_back_the_others_and_both_are_told() {
         let error = gateway.run(&lab(), None).failed();
         assert_eq!((error.undo.undone, error.undo.failures.len()), (refused - 1, 0), "{error}");
         assert!(error.xfrm().unwrap().lacks());
+        assert!(error.to_string().contains("93"), "the kernel's answer is told: {error}");
         assert_eq!((gateway.observed().sas.len(), gateway.observed().policies.len()), (0, 0));
         gateway.run(&lab(), None).applied();
     }

@@ -5,10 +5,12 @@ use crate::config::desired::Desired;
 use crate::plan::{Conflict, Observed, Plan, diff, plan, samples, teardown};
 use crate::record::{FileStore, Record, Scope, Store};
 use crate::xfrm::model::*;
-use crate::xfrm::{Xfrm, XfrmError};
+use crate::xfrm::{NetlinkError, Xfrm, XfrmError};
+use esp_common::Spi;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -81,8 +83,18 @@ impl Kernel {
     }
 }
 
-fn refusal(what: &str, errno: i32) -> XfrmError {
-    XfrmError::Refused { what: what.into(), source: io::Error::from_raw_os_error(errno) }
+/// The object is not what these tests look at.
+fn refusal(what: &'static str, errno: i32) -> XfrmError {
+    let (spi, dst, source) = (Spi::new(0), IpAddr::from([0; 4]), NetlinkError::new(errno));
+    let (selector, dir) = (String::new(), "out");
+    match what {
+        "add sa" => XfrmError::AddSa { spi, dst, source },
+        "delete sa" => XfrmError::DeleteSa { spi, dst, source },
+        "add policy" => XfrmError::AddPolicy { selector, dir, source },
+        "update policy" => XfrmError::UpdatePolicy { selector, dir, source },
+        "delete policy" => XfrmError::DeletePolicy { selector, dir, source },
+        what => XfrmError::Dump { what, source },
+    }
 }
 
 /// One agent's hold on the kernel.
@@ -139,7 +151,7 @@ impl Xfrm for Agent {
 }
 
 impl Agent {
-    fn alive(&self, what: &str) -> Result<(), XfrmError> {
+    fn alive(&self, what: &'static str) -> Result<(), XfrmError> {
         if self.0.borrow().fuel == Some(0) { Err(refusal(what, libc::EINTR)) } else { Ok(()) }
     }
 }
