@@ -13,14 +13,20 @@ use crate::xfrm::Xfrm;
 /// A conflict, or a step that failed; then everything is as before.
 pub fn install(config: &Config, xfrm: &mut dyn Xfrm, record: &mut Record) -> Result<Observed, Failure> {
     let observed = Observed::of(xfrm)?;
+    if record.discarded().is_some() {
+        tracing::info!(
+            "the record of what is ours is of another boot or network namespace: it is begun anew"
+        );
+    }
     let owned = record.reconcile(&observed);
+    // An intent of a killed agent must not claim what a stranger makes later, whatever comes of the plan.
+    record.save()?;
     let desired = config.desired();
     let plan = plan(&desired, &observed, &owned)?;
     for note in &plan.notes {
         tracing::warn!("{note}");
     }
     if plan.is_empty() {
-        record.save()?;
         return Ok(observed);
     }
     let applied = apply(&plan, &desired, xfrm, record)?;

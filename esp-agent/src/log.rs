@@ -1,5 +1,6 @@
 //! Log lines on standard error.
 
+use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// How they look.
@@ -15,7 +16,9 @@ pub enum LogFormat {
 /// Sets the log up. `ESP_AGENT_LOG` filters as in `info` (the default) or `esp_agent=debug`.
 pub fn init(format: LogFormat) {
     let filter = EnvFilter::try_from_env("ESP_AGENT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let set = match format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().try_init(),

@@ -1,6 +1,5 @@
 //! `esp-agent`: see `esp-agent --help`.
 
-use clap::Parser as _;
 use esp_agent::{cli::Cli, cmd, log};
 use std::process::ExitCode;
 

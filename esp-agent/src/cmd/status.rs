@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::picture::Picture;
 use crate::plan::Observed;
+use crate::procfs::{Proc, ProcFs as _};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::xfrm::netlink::Netlink;
@@ -21,7 +22,9 @@ use std::process::ExitCode;
 pub fn status(global: &Global, json: bool, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     probe::permitted()?;
     let instance = super::instance(global)?;
-    let snapshot = look(&instance)?;
+    let mut snapshot = look(&instance)?;
+    // The kernel is at hand: its own counters are fresher than the mirror of an agent that may be stopped.
+    snapshot.xfrm_stat = Proc.xfrm_stat().ok().or(snapshot.xfrm_stat);
     let printed = if json { show::json(&snapshot, out) } else { show::text(&snapshot, out) };
     printed.map_err(Failure::Output)?;
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use crate::xfrm::model::{PolicyDir, SaDir};
 const ENOUGH: usize = 400;
 
 fn foreign(gateway: &Gateway) -> Observed {
-    let mut kernel = gateway.kernel.borrow_mut();
+    let mut kernel = gateway.kernel.lock().unwrap();
     kernel.put_sa(&sa("172.16.0.1", "172.16.0.2", 0x6942_7567, SaDir::Out));
     kernel.put_sa(&sa("10.55.55.1", "10.66.66.1", 0x9999, SaDir::Out));
     kernel.put_policy(&policy(
@@ -112,10 +112,10 @@ fn a_detach_converges_to_nothing_and_back() {
 fn a_crash_while_undoing_converges() {
     let attempt = |gateway: &Gateway, fuel| {
         let steps = gateway.plan(&second()).unwrap().steps.len();
-        let before = gateway.kernel.borrow().log.len();
-        gateway.kernel.borrow_mut().refuse = Some(before + steps);
+        let before = gateway.kernel.lock().unwrap().log.len();
+        gateway.kernel.lock().unwrap().refuse = Some(before + steps);
         let outcome = gateway.run(&second(), Some(fuel));
-        gateway.kernel.borrow_mut().refuse = None;
+        gateway.kernel.lock().unwrap().refuse = None;
         outcome
     };
     for fuel in 0..80 {

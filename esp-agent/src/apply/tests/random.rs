@@ -57,7 +57,7 @@ fn wanted(sas: &Picks, policies: &Picks) -> Desired {
 
 /// Strangers put (some of) these in, over whatever is there, ours included; returns all that is theirs now.
 fn strangers(gateway: &Gateway, sas: &Picks, policies: &Picks, before: &Observed) -> Observed {
-    let mut kernel = gateway.kernel.borrow_mut();
+    let mut kernel = gateway.kernel.lock().unwrap();
     sas.iter().for_each(|(identity, variant)| kernel.put_sa(&an_sa(*identity, *variant)));
     policies.iter().for_each(|(identity, variant)| kernel.put_policy(&a_policy(*identity, *variant)));
     drop(kernel);

@@ -7,12 +7,11 @@ use crate::record::{FileStore, Record, Scope, Store};
 use crate::xfrm::model::*;
 use crate::xfrm::{NetlinkError, Xfrm, XfrmError};
 use esp_common::Spi;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 /// What outlives an agent.
 #[derive(Default)]
@@ -98,22 +97,22 @@ fn refusal(what: &'static str, errno: i32) -> XfrmError {
 }
 
 /// One agent's hold on the kernel.
-pub(super) struct Agent(Rc<RefCell<Kernel>>);
+pub(super) struct Agent(Arc<Mutex<Kernel>>);
 
 impl Xfrm for Agent {
     fn sas(&mut self) -> Result<Vec<ObservedSa>, XfrmError> {
         self.alive("dump sa")?;
-        Ok(self.0.borrow().sas.values().cloned().collect())
+        Ok(self.0.lock().unwrap().sas.values().cloned().collect())
     }
 
     fn policies(&mut self) -> Result<Vec<ObservedPolicy>, XfrmError> {
         self.alive("dump policies")?;
-        Ok(self.0.borrow().policies.values().cloned().collect())
+        Ok(self.0.lock().unwrap().policies.values().cloned().collect())
     }
 
     fn add_sa(&mut self, sa: &Sa, keys: &SaKeys) -> Result<(), XfrmError> {
         assert_eq!(keys.print(), sa.keys);
-        self.0.borrow_mut().kernel_change("add sa", |kernel| {
+        self.0.lock().unwrap().kernel_change("add sa", |kernel| {
             if kernel.sas.contains_key(&sa.id) {
                 return Err(libc::EEXIST);
             }
@@ -124,11 +123,11 @@ impl Xfrm for Agent {
 
     fn delete_sa(&mut self, id: &SaId) -> Result<(), XfrmError> {
         let gone = |kernel: &mut Kernel| kernel.sas.remove(id).map(|_| ()).ok_or(libc::ESRCH);
-        self.0.borrow_mut().kernel_change("delete sa", gone)
+        self.0.lock().unwrap().kernel_change("delete sa", gone)
     }
 
     fn add_policy(&mut self, policy: &Policy) -> Result<(), XfrmError> {
-        self.0.borrow_mut().kernel_change("add policy", |kernel| {
+        self.0.lock().unwrap().kernel_change("add policy", |kernel| {
             if kernel.policies.contains_key(&policy.id) {
                 return Err(libc::EEXIST);
             }
@@ -138,7 +137,7 @@ impl Xfrm for Agent {
     }
 
     fn update_policy(&mut self, policy: &Policy) -> Result<(), XfrmError> {
-        self.0.borrow_mut().kernel_change("update policy", |kernel| {
+        self.0.lock().unwrap().kernel_change("update policy", |kernel| {
             kernel.put_policy(policy);
             Ok(())
         })
@@ -146,18 +145,18 @@ impl Xfrm for Agent {
 
     fn delete_policy(&mut self, id: &PolicyId) -> Result<(), XfrmError> {
         let gone = |kernel: &mut Kernel| kernel.policies.remove(id).map(|_| ()).ok_or(libc::ENOENT);
-        self.0.borrow_mut().kernel_change("delete policy", gone)
+        self.0.lock().unwrap().kernel_change("delete policy", gone)
     }
 }
 
 impl Agent {
     fn alive(&self, what: &'static str) -> Result<(), XfrmError> {
-        if self.0.borrow().fuel == Some(0) { Err(refusal(what, libc::EINTR)) } else { Ok(()) }
+        if self.0.lock().unwrap().fuel == Some(0) { Err(refusal(what, libc::EINTR)) } else { Ok(()) }
     }
 }
 
 /// The real file, behind the same fuel.
-struct CrashStore(FileStore, Rc<RefCell<Kernel>>);
+struct CrashStore(FileStore, Arc<Mutex<Kernel>>);
 
 impl Store for CrashStore {
     fn path(&self) -> &Path {
@@ -169,7 +168,7 @@ impl Store for CrashStore {
     }
 
     fn save(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut kernel = self.1.borrow_mut();
+        let mut kernel = self.1.lock().unwrap();
         kernel.saves += 1;
         if kernel.full_from.is_some_and(|from| kernel.saves >= from) {
             return Err(io::ErrorKind::StorageFull.into());
@@ -180,7 +179,7 @@ impl Store for CrashStore {
 
 /// A gateway on which agents come and go.
 pub(super) struct Gateway {
-    pub(super) kernel: Rc<RefCell<Kernel>>,
+    pub(super) kernel: Arc<Mutex<Kernel>>,
     dir: tempfile::TempDir,
 }
 
@@ -211,7 +210,7 @@ impl Outcome {
 
 impl Gateway {
     pub(super) fn new() -> Self {
-        Self { kernel: Rc::default(), dir: tempfile::tempdir().unwrap() }
+        Self { kernel: Arc::default(), dir: tempfile::tempdir().unwrap() }
     }
 
     pub(super) fn agent(&self) -> Agent {
@@ -256,9 +255,9 @@ impl Gateway {
         fuel: Option<usize>,
         work: impl FnOnce(&mut Agent) -> Result<Applied, ApplyError>,
     ) -> Outcome {
-        self.kernel.borrow_mut().fuel = fuel;
+        self.kernel.lock().unwrap().fuel = fuel;
         let result = work(&mut self.agent());
-        self.kernel.borrow_mut().fuel = None;
+        self.kernel.lock().unwrap().fuel = None;
         result.map_or_else(Outcome::Failed, Outcome::Applied)
     }
 
