@@ -77,10 +77,10 @@ impl Kernel {
             ..TestRunOptions::new()
         };
         let program = self.ebpf.program(program).context("no such program")?;
-        let result = match program {
-            aya::programs::Program::Xdp(program) => program.test_run(options)?,
-            aya::programs::Program::SchedClassifier(program) => program.test_run(options)?,
-            _ => return Err(anyhow!("not a program that takes frames")),
+        let result = if let aya::programs::Program::Xdp(program) = program {
+            program.test_run(options)?
+        } else {
+            <&SchedClassifier>::try_from(program)?.test_run(options)?
         };
         Ok((result.return_value, result.duration.as_nanos().try_into()?))
     }
