@@ -5,6 +5,10 @@
 //! exist only as long as the process that made them.
 
 pub mod frame;
+pub mod link;
+pub mod netns;
 pub mod pcap;
 pub mod promtext;
+pub mod run;
 pub mod wait;
+pub mod wire;
