@@ -4,6 +4,8 @@
 //! Nothing here touches the machine's own interfaces, routes or XFRM state: all of it happens in namespaces that
 //! exist only as long as the process that made them.
 
+pub mod agent;
+pub mod capture;
 pub mod frame;
 pub mod link;
 pub mod netns;
