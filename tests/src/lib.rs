@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod capture;
 pub mod frame;
+pub mod lab;
 pub mod link;
 pub mod netns;
 pub mod pcap;
