@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod capture;
+pub mod demo;
 pub mod frame;
 pub mod lab;
 pub mod link;

@@ -40,10 +40,15 @@ impl Suite {
 /// What `ip` says: "Protocol not supported" where the kernel has no ESP.
 pub fn protect(lab: &Lab, outer: Outer, suite: Suite) -> Result<()> {
     let (a, b) = (outer.server_a().to_string(), outer.server_b().to_string());
+    // Without it an SA carries inner packets of its own outer family only (xfrm_init_state, Linux 2.6.24).
+    let flag = "flag af-unspec";
     let mut states = String::new();
     for (src, dst) in [(&a, &b), (&b, &a)] {
         let words = suite.words();
-        writeln!(states, "xfrm state add src {src} dst {dst} proto esp spi {SPI:#x} mode tunnel {words}")?;
+        writeln!(
+            states,
+            "xfrm state add src {src} dst {dst} proto esp spi {SPI:#x} mode tunnel {flag} {words}"
+        )?;
     }
     batch(&lab.server_a, &(states.clone() + &policies([&a, &b], [NET_A, NET_B])?))?;
     batch(&lab.server_b, &(states + &policies([&b, &a], [NET_B, NET_A])?))
