@@ -6,8 +6,10 @@
 
 pub mod agent;
 pub mod capture;
+pub mod demo;
 pub mod frame;
 pub mod kernel;
+pub mod lab;
 pub mod link;
 pub mod netns;
 pub mod pcap;
