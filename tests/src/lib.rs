@@ -1,1 +1,17 @@
-//! Placeholder.
+//! What the tests stand on: frames, namespaces, the agent as a process, the reference lab.
+//!
+//! The tests themselves are in `tests/`, one file for each behaviour, named for their tier (`t0_` to `t4_`).
+//! Nothing here touches the machine's own interfaces, routes or XFRM state: all of it happens in namespaces that
+//! exist only as long as the process that made them.
+
+pub mod agent;
+pub mod capture;
+pub mod frame;
+pub mod kernel;
+pub mod link;
+pub mod netns;
+pub mod pcap;
+pub mod promtext;
+pub mod run;
+pub mod wait;
+pub mod wire;
