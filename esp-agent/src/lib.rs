@@ -4,5 +4,33 @@
 //!
 //! Not for: deciding the fate of a packet (that is `esp-ebpf`).
 
+pub mod apply;
+pub mod cli;
+pub mod clock;
+pub mod cmd;
+pub mod collect;
+pub mod config;
+pub mod datapath;
+pub mod engine;
+pub mod failure;
+pub mod install;
+pub mod instance;
+pub mod log;
+pub mod metrics;
+pub mod mirror;
+pub mod net;
+pub mod nl;
+pub mod picture;
+pub mod plan;
+pub mod probe;
+pub mod procfs;
+pub mod ready;
+pub mod record;
 pub mod secret;
+pub mod shared;
+pub mod snapshot;
+pub mod state;
+pub mod status;
+pub mod supervise;
+pub mod sweep;
 pub mod xfrm;

@@ -1,2 +1,20 @@
-//! .
-fn main() {}
+//! `esp-agent`: see `esp-agent --help`.
+
+use esp_agent::{cli::Cli, cmd, log};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_or_exit_code(std::env::args_os());
+    let cli = match cli {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    log::init(cli.global.log_format);
+    match cmd::dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            tracing::error!("{failure:#}");
+            failure.exit_code()
+        }
+    }
+}

@@ -1,3 +1,64 @@
 //! The kernel's IPsec databases, the SAD and the SPD, over netlink.
+//!
+//! `model` values -> `encode` -> `netlink` -> kernel; kernel -> `netlink` (dumps) or `events` -> `decode` -> `model`.
 
+pub mod compare;
+pub mod decode;
+pub mod encode;
+pub mod error;
+pub mod events;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 pub mod model;
+pub mod netlink;
+pub mod uapi;
+
+pub use crate::nl::NetlinkError;
+pub use error::XfrmError;
+
+use model::{ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
+
+/// The SAD and the SPD of one network namespace. Calls block: use them in `spawn_blocking` or on an own thread.
+pub trait Xfrm {
+    /// Every SA of every protocol, read again when the kernel says that it changed meanwhile.
+    ///
+    /// # Errors
+    /// [`XfrmError::Dump`] or [`XfrmError::Decode`].
+    fn sas(&mut self) -> Result<Vec<ObservedSa>, XfrmError>;
+
+    /// Every policy but those of single sockets and those of type sub.
+    ///
+    /// # Errors
+    /// [`XfrmError::Dump`] or [`XfrmError::Decode`].
+    fn policies(&mut self) -> Result<Vec<ObservedPolicy>, XfrmError>;
+
+    /// Adds an SA (`XFRM_MSG_NEWSA`).
+    ///
+    /// # Errors
+    /// [`XfrmError::AddSa`]; `EEXIST` when there is one with this id.
+    fn add_sa(&mut self, sa: &Sa, keys: &SaKeys) -> Result<(), XfrmError>;
+
+    /// Deletes an SA (`XFRM_MSG_DELSA`).
+    ///
+    /// # Errors
+    /// [`XfrmError::DeleteSa`]; `ESRCH` when there is none.
+    fn delete_sa(&mut self, id: &SaId) -> Result<(), XfrmError>;
+
+    /// Adds a policy (`XFRM_MSG_NEWPOLICY`).
+    ///
+    /// # Errors
+    /// [`XfrmError::AddPolicy`]; `EEXIST` when there is one with this id.
+    fn add_policy(&mut self, policy: &Policy) -> Result<(), XfrmError>;
+
+    /// Adds a policy or replaces the one with its id (`XFRM_MSG_UPDPOLICY`).
+    ///
+    /// # Errors
+    /// [`XfrmError::UpdatePolicy`].
+    fn update_policy(&mut self, policy: &Policy) -> Result<(), XfrmError>;
+
+    /// Deletes a policy (`XFRM_MSG_DELPOLICY`).
+    ///
+    /// # Errors
+    /// [`XfrmError::DeletePolicy`]; `ENOENT` when there is none.
+    fn delete_policy(&mut self, id: &PolicyId) -> Result<(), XfrmError>;
+}

@@ -123,12 +123,19 @@ impl Prefix {
         Self { net: Addr::from_v6(net.to_be_bytes()), mask: Addr::from_v6(mask.to_be_bytes()) }
     }
 
-    /// True when `addr` lies in the prefix.
-    #[inline(always)] // the body of the rule loop: a call for each rule would cost more than the compare
+    /// True when `addr` lies in the prefix. An IPv6 prefix shorter than /96 may cover the mapped form of IPv4 too:
+    /// whoever compares both families compares the family beside it.
     #[must_use]
     pub const fn contains(&self, addr: Addr) -> bool {
+        self.difference(addr) == 0
+    }
+
+    /// Zero when `addr` lies in the prefix.
+    #[inline(always)] // the body of the rule loop: a call for each rule would cost more than the compare
+    #[must_use]
+    pub const fn difference(&self, addr: Addr) -> u64 {
         let (a, n, m) = (addr.words(), self.net.words(), self.mask.words());
-        ((a[0] ^ n[0]) & m[0]) | ((a[1] ^ n[1]) & m[1]) == 0
+        ((a[0] ^ n[0]) & m[0]) | ((a[1] ^ n[1]) & m[1])
     }
 }
 
@@ -157,6 +164,7 @@ mod tests {
         assert!(any4.contains(v4));
         assert!(!any4.contains(Addr::from_v6([0x20; 16])));
         assert!(any6.contains(Addr::from_v6([0x20; 16])));
+        assert!(any6.contains(v4), "the family is compared beside it");
     }
 
     #[test]

@@ -23,11 +23,11 @@ pub const MAP_GHOSTS: &str = "GHOSTS";
 pub const MAP_REASONS: &str = "REASONS";
 /// [`crate::GuardKey`] to [`crate::Counter`], per CPU.
 pub const MAP_GUARD_HITS: &str = "GUARD_HITS";
-/// Two [`crate::RuleSet`] of the `in` and `fwd` policies.
+/// [`crate::Rule`]: two halves of [`RULES`] for the `in` and `fwd` policies.
 pub const MAP_RULES_IN: &str = "RULES_IN";
-/// Two [`crate::RuleSet`] of the `out` policies.
+/// [`crate::Rule`]: two halves of [`RULES`] for the `out` policies.
 pub const MAP_RULES_OUT: &str = "RULES_OUT";
-/// [`crate::InnerKey`] to [`crate::InnerRules`].
+/// [`crate::InnerKey`] to [`crate::RuleRange`]; count 0: no policy names the SA, nothing may come through it.
 pub const MAP_INNER: &str = "INNER";
 /// [`crate::Rule`]: the ranges that `INNER` names.
 pub const MAP_INNER_RULES: &str = "INNER_RULES";
@@ -82,11 +82,11 @@ pub const GHOSTS: u32 = 4_096;
 /// Guard hits: policies times modes.
 pub const GUARD_HITS: u32 = 4_096;
 /// Rules in one direction. More policies than these turn the clear-text guards off, and `status` says so.
-pub const RULES: usize = 256;
+pub const RULES: u32 = 4_096;
 /// Selectors of all SAs together, shared where they are equal.
 pub const INNER_RULES: u32 = 16_384;
-/// Selectors of one SA.
-pub const INNER_RULES_PER_SA: u32 = 32;
+/// Selectors of one SA. With more it passes unchecked, and `status` says so.
+pub const INNER_RULES_PER_SA: u32 = 64;
 /// Tunnels, the empty one included.
 pub const TUNNELS: u32 = 4_096;
 /// Counters of xfrm_stat: Linux 6.18 has 32.

@@ -56,8 +56,8 @@ reasons! {
     7 => ChainTooLong "chain_too_long" None,
     /// ESP of an SA that the kernel has.
     8 => EspKnown "esp_known" None,
-    /// ESP to an address that is not ours: transit, or not yet known to be ours.
-    9 => EspTransit "esp_transit" None,
+    /// ESP of no SA of ours that is not for one of our addresses: in transit, or leaving.
+    9 => EspForeign "esp_foreign" None,
     /// ESP to one of our addresses whose SPI no SA has.
     10 => UnknownSpi "unknown_spi" Some(Guard::UnknownSpi),
     /// ESP whose SPI is not known while our picture of the kernel's SAs is incomplete: passed.

@@ -21,7 +21,7 @@ impl SaEntry {
 /// What TC can learn of the SA that a packet was decrypted by (`struct bpf_xfrm_state`, Linux 4.18): the key of
 /// its selectors. The kernel does not tell the SA's own address there.
 #[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Pod, Zeroable)]
 pub struct InnerKey {
     /// The SA's source, the peer.
     pub remote: Addr,
@@ -29,17 +29,6 @@ pub struct InnerKey {
     pub spi: Spi,
     /// Request id, as the kernel stores it.
     pub reqid: u32,
-}
-
-/// The selectors of one SA: a range of the inner rules. Eight bytes, so that it is replaced in one write.
-#[repr(C, align(8))]
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
-pub struct InnerRules {
-    /// Index of the first rule.
-    pub first: u32,
-    /// How many; 0: no policy names the SA, nothing may come through it. More than
-    /// [`crate::names::INNER_RULES_PER_SA`]: too many to check, everything passes unchecked.
-    pub count: u32,
 }
 
 /// Name of a tunnel, zero-padded UTF-8.
@@ -71,6 +60,6 @@ impl TunnelName {
 }
 
 const _: () = {
-    assert!(size_of::<SaEntry>() == 8 && size_of::<InnerKey>() == 24 && size_of::<InnerRules>() == 8);
+    assert!(size_of::<SaEntry>() == 8 && size_of::<InnerKey>() == 24);
     assert!(size_of::<TunnelName>() == 64);
 };

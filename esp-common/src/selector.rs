@@ -1,7 +1,6 @@
 //! Policy selectors as the datapath compares them.
 
 use crate::addr::{Addr, Prefix};
-use crate::names::RULES;
 use bytemuck::{Pod, Zeroable};
 
 /// The fields of a packet that a selector looks at (`struct xfrm_selector`).
@@ -60,14 +59,14 @@ pub struct Rule {
     pub dport: u16,
     /// Mask of the destination port.
     pub dport_mask: u16,
-    /// Upper-layer protocol; 0 matches all.
+    /// Upper-layer protocol and its mask (0 matches all).
     pub proto: u8,
+    /// Mask of the protocol.
+    pub proto_mask: u8,
     /// 4 or 6.
     pub family: u8,
-    /// [`RuleAction::as_raw`].
-    pub action: u8,
-    /// [`Rule::DIR_IN`], [`Rule::DIR_FWD`] or [`Rule::DIR_OUT`].
-    pub dir: u8,
+    /// One of [`Rule::DIR_IN`], [`Rule::DIR_FWD`], [`Rule::DIR_OUT`], and the action above it: [`Rule::verdict`].
+    pub verdict: u8,
     /// The kernel's index of the policy.
     pub policy: u32,
 }
@@ -80,34 +79,56 @@ impl Rule {
     /// The `out` policies.
     pub const DIR_OUT: u8 = 4;
 
-    /// True when the packet lies in the selector.
+    /// The verdict field of a direction and an action.
+    #[must_use]
+    pub const fn verdict(dir: u8, action: RuleAction) -> u8 {
+        dir | (action.as_raw() << 4)
+    }
+
+    /// True when the rule says that a packet must be protected.
+    #[inline(always)] // one compare
+    #[must_use]
+    pub const fn protects(verdict: u8) -> bool {
+        verdict >> 4 == RuleAction::Protect.as_raw()
+    }
+
+    /// True when the packet lies in the selector and the rule is of direction `dir`.
+    ///
+    /// One sum of differences and one comparison: branches would be mispredicted once for each rule.
     #[inline(always)] // the body of the rule loop: a call for each rule would cost more than the compare
     #[must_use]
-    pub const fn matches(&self, packet: &Selector) -> bool {
+    pub const fn matches(&self, packet: &Selector, dir: u8) -> bool {
         let ports =
             ((packet.sport ^ self.sport) & self.sport_mask) | ((packet.dport ^ self.dport) & self.dport_mask);
-        let proto = self.proto != 0 && self.proto != packet.proto;
-        self.src.contains(packet.src)
-            & self.dst.contains(packet.dst)
-            & (ports == 0)
-            & !proto
-            & (self.family == packet.family)
+        let proto = (packet.proto ^ self.proto) & self.proto_mask;
+        let kind = proto | (packet.family ^ self.family) | ((self.verdict & dir) ^ dir);
+        let addresses = self.src.difference(packet.src) | self.dst.difference(packet.dst);
+        addresses | (ports as u64) | (kind as u64) == 0
     }
 }
 
-/// One half of a double-buffered rule set, in the kernel's order: smallest priority first, then oldest.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-pub struct RuleSet {
-    /// Rules in use.
+/// A run of rules in a table. Eight bytes, so that it is replaced in one write.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
+pub struct RuleRange {
+    /// Index of the first.
+    pub first: u32,
+    /// How many.
     pub count: u32,
-    /// Zero.
-    pub pad: u32,
-    /// The rules.
-    pub rules: [Rule; RULES],
+}
+
+/// The tables that hold rules.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RuleTable {
+    /// `in` and `fwd` policies, in the kernel's order; two halves, one in force.
+    In,
+    /// `out` policies, the same way.
+    Out,
+    /// Selectors of SAs, each with its range.
+    Inner,
 }
 
 const _: () = {
     assert!(size_of::<Selector>() == 40 && size_of::<Rule>() == 80);
-    assert!(size_of::<RuleSet>() == 8 + 80 * RULES);
+    assert!(size_of::<RuleRange>() == 8);
 };

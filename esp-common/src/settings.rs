@@ -1,6 +1,7 @@
 //! The one record that steers the datapath.
 
 use crate::guard::{Guard, Mode};
+use crate::selector::RuleRange;
 use bytemuck::{Pod, Zeroable};
 
 /// Written by the agent, read once for each packet.
@@ -16,12 +17,12 @@ pub struct Settings {
     pub lease_ns: u64,
     /// [`Mode::as_raw`] for each [`Guard`].
     pub modes: [u8; 4],
-    /// Which half of the inbound rule set is in force.
-    pub rules_in: u8,
-    /// Which half of the outbound rule set is in force.
-    pub rules_out: u8,
     /// Zero.
-    pub pad: [u8; 2],
+    pub pad: [u8; 4],
+    /// The rules for what comes in.
+    pub rules_in: RuleRange,
+    /// The rules for what leaves.
+    pub rules_out: RuleRange,
 }
 
 impl Settings {
@@ -56,4 +57,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(size_of::<Settings>() == 24);
+const _: () = assert!(size_of::<Settings>() == 40);

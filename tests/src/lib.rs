@@ -8,6 +8,7 @@ pub mod agent;
 pub mod capture;
 pub mod demo;
 pub mod frame;
+pub mod kernel;
 pub mod lab;
 pub mod link;
 pub mod netns;

@@ -70,7 +70,7 @@ pub struct Algo {
 pub struct Suite {
     /// Combined mode (`XFRMA_ALG_AEAD`).
     pub aead: Option<Algo>,
-    /// Authentication (`XFRMA_ALG_AUTH_TRUNC`; the older `XFRMA_ALG_AUTH` is read with its truncation).
+    /// Authentication (`XFRMA_ALG_AUTH_TRUNC`, which the kernel always shows beside the older `XFRMA_ALG_AUTH`).
     pub auth: Option<Algo>,
     /// Encryption (`XFRMA_ALG_CRYPT`).
     pub enc: Option<Algo>,
@@ -232,7 +232,7 @@ pub struct ObservedSa {
     pub added_s: u64,
     /// When it was first used, seconds since the epoch; 0 is never.
     pub used_s: u64,
-    /// Failed integrity checks, replays and the like (`xfrm_stats`).
+    /// Packets dropped as replays or as older than the window.
     pub replay_drops: u32,
     /// Integrity failures.
     pub integrity_failed: u32,

@@ -1,0 +1,4 @@
+mod crash;
+mod failure;
+mod random;
+mod world;

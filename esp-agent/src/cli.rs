@@ -1,0 +1,125 @@
+//! The command line.
+
+use crate::datapath::attach::AttachMode;
+use crate::log::LogFormat;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// `EX_USAGE`.
+const USAGE: u8 = 64;
+
+/// ESP fast path and control plane for Linux IPsec gateways: installs or follows SAs and policies, counts every SPI,
+/// guards against unknown SPIs and clear text, and says why packets were dropped.
+#[derive(Parser, Debug)]
+#[command(name = "esp-agent", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// For all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// Name of this agent on the host. Default: "host", or the network namespace.
+    #[arg(long, global = true, env = "ESP_AGENT_INSTANCE")]
+    pub instance: Option<String>,
+    /// Folder on a BPF file system for pinned maps and links.
+    #[arg(long, global = true, env = "ESP_AGENT_BPFFS", default_value = crate::instance::PIN_ROOT)]
+    pub bpffs: PathBuf,
+    /// Folder for the record of what is ours.
+    #[arg(long, global = true, env = "ESP_AGENT_STATE_DIR", default_value = crate::instance::RUN_ROOT)]
+    pub state_dir: PathBuf,
+    /// How log lines look.
+    #[arg(long, global = true, env = "ESP_AGENT_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Install (with a configuration), follow, count, guard and serve metrics until SIGTERM. SIGHUP reads the
+    /// configuration again.
+    Run(Run),
+    /// Tell every error of a configuration. Needs no root and changes nothing.
+    Check(Check),
+    /// Show what `run` would change in the kernel. Changes nothing.
+    Plan(Plan),
+    /// Show what the agent knows, also while it is stopped.
+    Status(Status),
+    /// Take away exactly what the agent brought: programs, maps, SAs and policies.
+    Detach,
+}
+
+/// `run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Outside interface; may be given several times.
+    #[arg(long = "iface", env = "ESP_AGENT_IFACE", value_delimiter = ',', value_name = "NAME")]
+    pub ifaces: Vec<String>,
+    /// Configuration. Without one the agent follows the kernel's SAs, observes and drops nothing.
+    #[arg(short, long, env = "ESP_AGENT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the outer packet is judged.
+    #[arg(long, env = "ESP_AGENT_ATTACH", value_enum, default_value_t)]
+    pub attach: AttachMode,
+    /// Where metrics are served. Default: what the configuration says, else 127.0.0.1:9754.
+    #[arg(long, env = "ESP_AGENT_METRICS", value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// Take everything away on exit, as `detach` does.
+    #[arg(long, env = "ESP_AGENT_TEARDOWN")]
+    pub teardown: bool,
+}
+
+/// `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Configuration.
+    #[arg(short, long, env = "ESP_AGENT_CONFIG", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print JSON.
+    #[arg(long, env = "ESP_AGENT_JSON")]
+    pub json: bool,
+}
+
+/// `plan`.
+#[derive(Args, Debug)]
+pub struct Plan {
+    /// Configuration.
+    #[arg(short, long, env = "ESP_AGENT_CONFIG", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print JSON.
+    #[arg(long, env = "ESP_AGENT_JSON")]
+    pub json: bool,
+}
+
+/// `status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Print JSON.
+    #[arg(long, env = "ESP_AGENT_JSON")]
+    pub json: bool,
+}
+
+impl Cli {
+    /// Parses `args`; what clap has to say (help, version, a usage error) is printed, and the exit code returned.
+    ///
+    /// # Errors
+    /// The exit code: 0 for help and version, 64 for a usage error.
+    pub fn parse_or_exit_code(args: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
+        Self::try_parse_from(args).map_err(|error| {
+            let printed = error.print();
+            match (error.use_stderr(), printed) {
+                (false, Ok(())) => ExitCode::SUCCESS,
+                (true, Ok(())) => ExitCode::from(USAGE),
+                (_, Err(_)) => ExitCode::FAILURE,
+            }
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! The commands, one file each.
+
+pub mod check;
+pub mod detach;
+pub mod plan;
+pub mod run;
+pub mod status;
+
+use crate::cli::{Cli, Command, Global};
+use crate::datapath::pins::Pins;
+use crate::failure::Failure;
+use crate::instance::{Instance, InstanceError, Netns};
+use std::io;
+use std::process::ExitCode;
+
+/// Runs the command.
+///
+/// # Errors
+/// Why it could not do what it was asked.
+pub fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    let out = &mut io::stdout().lock();
+    match cli.command {
+        Command::Run(args) => run::run(&cli.global, args),
+        Command::Check(args) => check::check(&args.config, args.json, out).map_err(Failure::Output),
+        Command::Plan(args) => plan::plan(&cli.global, &args, out),
+        Command::Status(args) => status::status(&cli.global, args.json, out),
+        Command::Detach => detach::detach(&cli.global, out),
+    }
+}
+
+/// Where this agent lives.
+fn instance(global: &Global) -> Result<Instance, Failure> {
+    let netns = Netns::current().map_err(InstanceError::Netns)?;
+    let name = global.instance.clone().unwrap_or_else(|| netns.label());
+    Ok(Instance::at(name, netns, &global.state_dir, &global.bpffs)?)
+}
+
+fn pins(instance: &Instance) -> Pins {
+    Pins::new(&instance.pin_dir)
+}

@@ -1,0 +1,25 @@
+//! `plan`: what `run` would change.
+
+use crate::cli::{Global, Plan as Args};
+use crate::failure::Failure;
+use crate::plan::{Observed, plan as compare};
+use crate::record::Record;
+use crate::xfrm::netlink::Netlink;
+use crate::{config, probe};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Prints the plan.
+///
+/// # Errors
+/// A bad configuration, a conflict, a kernel that cannot be read.
+pub fn plan(global: &Global, args: &Args, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let config = config::load(&args.config)?;
+    probe::permitted()?;
+    let observed = Observed::of(&mut Netlink::open()?)?;
+    let owned = Record::of(&super::instance(global)?)?.reconcile(&observed);
+    let plan = compare(&config.desired(), &observed, &owned)?;
+    let printed = if args.json { writeln!(out, "{:#}", plan.to_json()) } else { write!(out, "{plan}") };
+    printed.map_err(Failure::Output)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,133 @@
+//! `run`: install, follow, count, guard, serve.
+
+use crate::cli::{Global, Run};
+use crate::config::{self, Config};
+use crate::datapath::{fill::Filler, load, maps::Maps};
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::instance::Instance;
+use crate::metrics::serve::{Limits, serve};
+use crate::net::{self, NetEvents};
+use crate::ready::Ready;
+use crate::record::Record;
+use crate::shared::{Scraper, Shared};
+use crate::supervise::{Tasks, hangup};
+use crate::xfrm::{events::Events, netlink::Netlink};
+use crate::{clock, install, probe};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Where metrics are served if nobody says otherwise.
+const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9754);
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What kept it from starting, or ended it.
+pub fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
+    let config = match &args.config {
+        Some(path) => config::load(path)?,
+        None => Config::default(),
+    };
+    let ifaces = ifaces(&args, &config)?;
+    probe::permitted()?;
+    for lint in &config.lints {
+        tracing::warn!("{lint}");
+    }
+    let instance = super::instance(global)?;
+    let lock = instance.lock()?;
+    // Two workers at least: a full reading of the kernel must not hold up a scrape.
+    let workers = std::thread::available_parallelism().map_or(2, |cpus| cpus.get().clamp(2, 4));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Task("runtime", error.into()))?;
+    let outcome = runtime.block_on(start(instance, config, ifaces, args));
+    // A scrape that hangs must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(lock);
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+fn ifaces(args: &Run, config: &Config) -> Result<Vec<String>, Failure> {
+    let mut ifaces = args.ifaces.clone();
+    ifaces.extend(config.ifaces.iter().filter(|name| !args.ifaces.contains(name)).cloned());
+    if ifaces.is_empty() {
+        return Err(Failure::Usage(
+            "there is no interface to attach to: name one with --iface, or in `interfaces` of the configuration",
+        ));
+    }
+    Ok(ifaces)
+}
+
+async fn start(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -> Result<(), Failure> {
+    let listener = listen(&args, &config).await?;
+    let ready = Ready::default();
+    let (attached, mirrored) = (ready.hold("datapath attached"), ready.hold("first mirror of xfrm_stat"));
+    let links = net::links().await?;
+    if let Some(name) = ifaces.iter().find(|name| !links.iter().any(|link| link.name == **name)) {
+        return Err(Failure::NoInterface(name.clone()));
+    }
+    let (events, net) = (Events::subscribe()?, NetEvents::subscribe()?);
+    let teardown = args.teardown.then(|| instance.clone());
+    let mut engine = prepare(instance, config, ifaces, args)?;
+    let observed = install::install(&engine.config, &mut engine.xfrm, &mut engine.record)?;
+    engine.shared.picture().locals = net::addresses().await?.into_iter().collect();
+    engine.take(observed)?;
+    engine.attach_all().await?;
+    drop(attached);
+    engine.mirror()?;
+    drop(mirrored);
+    engine.beat()?;
+    let scraper = Scraper::new(&engine.pins, engine.shared.clone())?;
+    let mut tasks = Tasks::default();
+    let stop = tasks.stop();
+    tasks.add(engine.run(events, net, hangup()?, stop.clone()));
+    tasks.add(async move {
+        let served = serve(listener, scraper, ready, Limits::default(), stop).await;
+        served.map_err(|error| Failure::Task("metrics", error.into()))
+    });
+    let outcome = tasks.run().await;
+    if let Some(instance) = teardown {
+        super::detach::all(&instance).await?;
+    }
+    outcome
+}
+
+async fn listen(args: &Run, config: &Config) -> Result<TcpListener, Failure> {
+    let addr = args.metrics.or(config.metrics).unwrap_or(METRICS);
+    let listener = TcpListener::bind(addr).await.map_err(|error| Failure::Listen(addr, error))?;
+    tracing::info!("metrics on http://{addr}/metrics");
+    Ok(listener)
+}
+
+/// Everything that is needed before the kernel is changed: maps, record, sockets.
+fn prepare(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -> Result<Engine, Failure> {
+    let pins = super::pins(&instance);
+    load::maps(&pins, &config.sizes)?;
+    let shared = Shared::default();
+    shared.picture().name(&config);
+    {
+        let mut state = shared.state();
+        state.pid = std::process::id();
+        state.version = env!("CARGO_PKG_VERSION").into();
+        state.started_s = clock::unix_s();
+        state.config = args.config.as_ref().map(|path| path.display().to_string());
+        state.lacks = probe::lacks();
+        for lack in &state.lacks {
+            tracing::warn!("{lack}");
+        }
+    }
+    Ok(Engine {
+        filler: Filler::open(Maps::open(&pins)?)?,
+        xfrm: Netlink::open()?,
+        record: Record::of(&instance)?,
+        path: args.config,
+        mode: args.attach,
+        instance,
+        pins,
+        config,
+        ifaces,
+        shared,
+    })
+}

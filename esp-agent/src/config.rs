@@ -1,0 +1,197 @@
+//! The configuration: one TOML file becomes a [`Config`] that cannot be wrong, or the list of all its errors.
+//!
+//! `text -> document -> raw (each value alone) -> check (values together) -> derive -> Config`
+//!
+//! ```toml
+//! interfaces = ["eth5"]               # outside interfaces, beside those of --iface
+//!
+//! [metrics]
+//! listen = "127.0.0.1:9754"
+//! [guard]                             # off | observe (default) | enforce
+//! unknown_spi = "enforce"             # also cleartext_in, cleartext_out, selectors
+//! [mirror]
+//! interval = "1s"                     # how often xfrm_stat is copied
+//! [maps]                              # entries; also flows, ghosts
+//! sas = 16384
+//!
+//! [[tunnel]]
+//! name = "site-b"                     # at most 63 bytes, a label in metrics
+//! mode = "tunnel"                     # default; or "transport"
+//! local = "10.55.55.1"                # outer addresses, IPv4 or IPv6
+//! remote = "10.66.66.1"
+//! local_net = "192.168.1.0/24"        # or a list; not in transport mode; all networks if if_id is set
+//! remote_net = ["192.168.2.0/24"]
+//! protocol = "any"                    # narrows the policies: a name or a number
+//! encryption = "cbc(aes)"             # 16, 24 or 32 bytes
+//! integrity = "hmac(sha256)"          # 32 (or 16) bytes; "sha256" is the kernel's name with a 96-bit ICV;
+//!                                     # hmac(sha384): 48, hmac(sha512): 64
+//! # aead = "rfc4106(gcm(aes))"        # instead of both: 20, 28 or 36 bytes, the last 4 are the salt
+//! # aead = "rfc7539esp(chacha20,poly1305)"  # 36 bytes
+//! icv = 128                           # bits; default: what the RFC of the algorithm asks for
+//! reqid = 0x45530001                  # default: derived from the name
+//! replay_window = 64                  # packets
+//! esn = false
+//! priority = 3600                     # default: the narrower the networks, the smaller; the smaller wins
+//! forward = true                      # derive `fwd` policies
+//! if_id = 7                           # XFRM interface, for a route-based tunnel
+//! encap = { local_port = 4500, remote_port = 4500 }
+//! [tunnel.in]                         # what comes from `remote`; [tunnel.out] alike
+//! spi = 0x1001
+//! encryption_key_file = "b-in.enc"    # hex, mode 600; or encryption_key_credential, or encryption_key
+//! integrity_key_file = "b-in.auth"    # with aead: key_file, key_credential or key
+//!
+//! [[sa]]                              # the raw way: src, dst, spi, mode, reqid, algorithms, keys,
+//!                                     # replay_window, esn, if_id, mark = { value, mask },
+//!                                     # encap = { sport, dport }, tunnel
+//! [[policy]]                          # name, dir, src, dst, protocol, sport, dport, action, priority,
+//!                                     # if_id, mark, tunnel
+//! [[policy.template]]                 # mode, src, dst, spi, reqid, level = "required" | "use"
+//! ```
+
+mod algo;
+mod check;
+mod derive;
+pub mod desired;
+mod document;
+mod key;
+mod limits;
+pub mod lint;
+mod protection;
+mod raw;
+mod report;
+mod scalar;
+mod section;
+mod valid;
+
+pub use desired::{Desired, KeyedSa, NamedPolicy};
+pub use lint::{Lint, LintCode};
+pub use report::{ConfigError, ConfigErrors};
+pub use valid::{GuardModes, Sizes, Tunnel};
+
+use check::tunnel::PlacedTunnel;
+use key::KeyStore;
+use raw::RawConfig;
+use report::{At, Located, Report};
+use section::Section;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A checked configuration. The default is that of no file: follow the kernel, observe, drop nothing.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Outside interfaces.
+    pub ifaces: Vec<String>,
+    /// Where metrics are served, if the file says so.
+    pub metrics: Option<SocketAddr>,
+    /// What each guard does.
+    pub guard: GuardModes,
+    /// How often xfrm_stat is mirrored.
+    pub mirror_interval: Duration,
+    /// Sizes of maps.
+    pub sizes: Sizes,
+    /// `[[tunnel]]`, with what was derived.
+    pub tunnels: Vec<Tunnel>,
+    /// `[[sa]]`.
+    pub sas: Vec<KeyedSa>,
+    /// `[[policy]]`.
+    pub policies: Vec<NamedPolicy>,
+    /// What is allowed and still a bad idea.
+    pub lints: Vec<Lint>,
+}
+
+/// Reads, parses and checks the file at `path`, and reads the keys that it names.
+///
+/// # Errors
+/// Everything that is wrong with it. The texts hold no key material.
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map(Zeroizing::new);
+    let bytes = bytes.map_err(|error| ConfigErrors::of_file(&name, format!("failed to read it: {error}")))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        ConfigErrors::of_file(&name, format!("is not UTF-8 behind byte {}", error.valid_up_to()))
+    })?;
+    let mut config = parse(text, path.parent().unwrap_or(Path::new("")), &name)?;
+    lint_mode(&mut config, path);
+    Ok(config)
+}
+
+/// Parses and checks `text`. Key files are looked for from `base_dir`; `source_name` is the file in error texts.
+///
+/// # Errors
+/// Everything that is wrong with it. The texts hold no key material.
+pub fn parse(text: &str, base_dir: &Path, source_name: &str) -> Result<Config, ConfigErrors> {
+    let report = Report::new(source_name, text);
+    let document = document::parse(text, &report);
+    // Half a document would bring errors that nobody made.
+    if !report.is_clean() {
+        return Err(report.finish().err().unwrap_or(ConfigErrors(Vec::new())));
+    }
+    let raw = RawConfig::read(Section::root(&document, &report), &KeyStore::new(base_dir));
+    let config = build(raw, &report);
+    Ok(Config { lints: report.finish()?, ..config })
+}
+
+fn build(raw: RawConfig, report: &Report) -> Config {
+    let tunnels: Vec<PlacedTunnel> =
+        raw.tunnels.into_iter().filter_map(|tunnel| check::tunnel::check(tunnel, report)).collect();
+    let sas: Vec<Located<KeyedSa>> =
+        raw.sas.into_iter().filter_map(|sa| check::sa::check(sa, report)).collect();
+    let policies = raw.policies.into_iter().enumerate();
+    let policies: Vec<Located<NamedPolicy>> =
+        policies.filter_map(|(index, policy)| check::policy::check(policy, index + 1, report)).collect();
+    check::unique::check(&tunnels, &sas, &policies, report);
+    check::overlap::check(&tunnels, report);
+    limits::check(&raw.sizes, &tunnels, &sas, &policies, report);
+    let default = Config::default();
+    Config {
+        ifaces: raw.ifaces,
+        metrics: raw.metrics,
+        guard: raw.guard,
+        mirror_interval: raw.mirror_interval.unwrap_or(default.mirror_interval),
+        sizes: raw.sizes.value,
+        tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
+        sas: sas.into_iter().map(|sa| sa.value).collect(),
+        policies: policies.into_iter().map(|policy| policy.value).collect(),
+        lints: Vec::new(),
+    }
+}
+
+/// Keys in a file that others can read are no secret.
+fn lint_mode(config: &mut Config, path: &Path) {
+    let inline = config.lints.iter().any(|lint| lint.code == LintCode::InlineKey);
+    let open = std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
+    if inline && open {
+        let at = At { path: String::new(), line: 1 };
+        let reason = "the file holds keys and is open to group or others";
+        config.lints.insert(0, Lint::new(LintCode::ReadableConfig, &at, reason, "chmod 600 it"));
+    }
+}
+
+impl Config {
+    /// What the kernel is asked to have: of the tunnels first, then the raw SAs and policies.
+    #[must_use]
+    pub fn desired(&self) -> Desired {
+        let sas = self.tunnels.iter().flat_map(|tunnel| &tunnel.sas).chain(&self.sas);
+        let policies = self.tunnels.iter().flat_map(|tunnel| &tunnel.policies).chain(&self.policies);
+        Desired { sas: sas.cloned().collect(), policies: policies.cloned().collect() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ifaces: Vec::new(),
+            metrics: None,
+            guard: GuardModes::default(),
+            mirror_interval: Duration::from_secs(1),
+            sizes: Sizes::default(),
+            tunnels: Vec::new(),
+            sas: Vec::new(),
+            policies: Vec::new(),
+            lints: Vec::new(),
+        }
+    }
+}

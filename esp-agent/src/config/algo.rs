@@ -1,0 +1,224 @@
+//! The closed list of algorithms, with the key and ICV lengths that each takes.
+
+use super::section::Section;
+use crate::secret::Secret;
+use crate::xfrm::model::{Algo, SaKeys, Suite};
+
+/// How packets of an SA are protected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Transform {
+    /// Encryption and integrity by one algorithm.
+    Combined(Aead, u32),
+    /// Encryption, then integrity; the number is the ICV in bits.
+    Separate(Encryption, Integrity, u32),
+}
+
+/// Combined-mode algorithms. Their keys end in a salt of 4 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Aead {
+    /// RFC 4106.
+    AesGcm,
+    /// RFC 7634.
+    ChaCha20Poly1305,
+}
+
+/// Encryption algorithms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Encryption {
+    /// RFC 3602.
+    AesCbc,
+}
+
+/// Integrity algorithms (RFC 4868).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Integrity {
+    /// The kernel's old name, which cuts the ICV to 96 bits (`aalg_list` in net/xfrm/xfrm_algo.c).
+    OldSha256,
+    /// HMAC-SHA-256.
+    HmacSha256,
+    /// HMAC-SHA-384.
+    HmacSha384,
+    /// HMAC-SHA-512.
+    HmacSha512,
+}
+
+impl Aead {
+    const NAMES: [(&'static str, Self); 2] =
+        [("rfc4106(gcm(aes))", Self::AesGcm), ("rfc7539esp(chacha20,poly1305)", Self::ChaCha20Poly1305)];
+
+    const fn icvs(self) -> &'static [u32] {
+        match self {
+            Self::AesGcm => &[128, 96, 64],
+            Self::ChaCha20Poly1305 => &[128],
+        }
+    }
+
+    const fn key_bytes(self) -> &'static [usize] {
+        match self {
+            Self::AesGcm => &[20, 28, 36],
+            Self::ChaCha20Poly1305 => &[36],
+        }
+    }
+}
+
+impl Encryption {
+    const NAMES: [(&'static str, Self); 1] = [("cbc(aes)", Self::AesCbc)];
+
+    const fn key_bytes(self) -> &'static [usize] {
+        match self {
+            Self::AesCbc => &[16, 24, 32],
+        }
+    }
+}
+
+impl Integrity {
+    const NAMES: [(&'static str, Self); 4] = [
+        ("hmac(sha256)", Self::HmacSha256),
+        ("sha256", Self::OldSha256),
+        ("hmac(sha384)", Self::HmacSha384),
+        ("hmac(sha512)", Self::HmacSha512),
+    ];
+
+    const fn kernel_name(self) -> &'static str {
+        match self {
+            Self::OldSha256 | Self::HmacSha256 => "hmac(sha256)",
+            Self::HmacSha384 => "hmac(sha384)",
+            Self::HmacSha512 => "hmac(sha512)",
+        }
+    }
+
+    const fn icvs(self) -> &'static [u32] {
+        match self {
+            Self::OldSha256 => &[96],
+            Self::HmacSha256 => &[128, 96],
+            Self::HmacSha384 => &[192],
+            Self::HmacSha512 => &[256],
+        }
+    }
+
+    /// RFC 4868 section 2.1.1 asks for the length of the hash. The kernel takes any, and 16 bytes are what
+    /// hand-made set-ups often have.
+    const fn key_bytes(self) -> &'static [usize] {
+        match self {
+            Self::OldSha256 | Self::HmacSha256 => &[16, 32],
+            Self::HmacSha384 => &[48],
+            Self::HmacSha512 => &[64],
+        }
+    }
+
+    const fn hash_bytes(self) -> usize {
+        match self {
+            Self::OldSha256 | Self::HmacSha256 => 32,
+            Self::HmacSha384 => 48,
+            Self::HmacSha512 => 64,
+        }
+    }
+}
+
+impl Transform {
+    /// Reads `aead`, or `encryption` and `integrity`, and `icv`.
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        let combined = section.has("aead");
+        let aead = section.choice("aead", &Aead::NAMES);
+        let encryption = section.choice("encryption", &Encryption::NAMES);
+        let integrity = section.choice("integrity", &Integrity::NAMES);
+        let mixed = combined && (section.has("encryption") || section.has("integrity"));
+        if mixed {
+            section.report.error(&section.place("aead"), "stands alone: remove `encryption` and `integrity`");
+        }
+        if !combined {
+            section.require("encryption");
+            section.require("integrity");
+        }
+        let icvs = match (&aead, &integrity) {
+            (Some(aead), _) => aead.value.icvs(),
+            (None, Some(integrity)) => integrity.value.icvs(),
+            (None, None) => &[],
+        };
+        let icv = read_icv(section, icvs);
+        match (aead, encryption, integrity) {
+            _ if mixed => None,
+            (Some(aead), ..) => Some(Self::Combined(aead.value, icv?)),
+            (None, Some(encryption), Some(integrity)) if !combined => {
+                Some(Self::Separate(encryption.value, integrity.value, icv?))
+            }
+            (None, ..) => None,
+        }
+    }
+
+    /// Key lengths in bytes of the AEAD, the encryption and the integrity algorithm.
+    pub(super) fn key_bytes(self) -> [Option<&'static [usize]>; 3] {
+        match self {
+            Self::Combined(aead, _) => [Some(aead.key_bytes()), None, None],
+            Self::Separate(encryption, integrity, _) => {
+                [None, Some(encryption.key_bytes()), Some(integrity.key_bytes())]
+            }
+        }
+    }
+
+    /// Length in bytes of the integrity algorithm's hash.
+    pub(super) fn hash_bytes(self) -> Option<usize> {
+        match self {
+            Self::Combined(..) => None,
+            Self::Separate(_, integrity, _) => Some(integrity.hash_bytes()),
+        }
+    }
+
+    /// True when a nonce must never come twice under one key.
+    pub(super) const fn is_counter_mode(self) -> bool {
+        match self {
+            Self::Combined(Aead::AesGcm | Aead::ChaCha20Poly1305, _) => true,
+            Self::Separate(Encryption::AesCbc, ..) => false,
+        }
+    }
+
+    /// True when the ICV is shorter than the RFC of the algorithm asks for.
+    pub(super) fn has_short_icv(self) -> bool {
+        match self {
+            Self::Combined(aead, icv) => aead.icvs().first() != Some(&icv),
+            Self::Separate(_, Integrity::OldSha256, _) => true,
+            Self::Separate(_, integrity, icv) => integrity.icvs().first() != Some(&icv),
+        }
+    }
+
+    /// The transform as the kernel shows it, with the lengths of `keys`.
+    pub(super) fn suite(self, keys: &SaKeys) -> Suite {
+        let algo = |name: &str, key: &Option<Secret>, icv_bits| {
+            let bytes = key.as_ref().map_or(0, Secret::len);
+            Algo { name: name.to_owned(), key_bits: u32::try_from(bytes * 8).unwrap_or(u32::MAX), icv_bits }
+        };
+        match self {
+            Self::Combined(aead, icv) => {
+                Suite { aead: Some(algo(name_in(&Aead::NAMES, aead), &keys.aead, icv)), ..Suite::default() }
+            }
+            Self::Separate(encryption, integrity, icv) => Suite {
+                auth: Some(algo(integrity.kernel_name(), &keys.auth, icv)),
+                enc: Some(algo(name_in(&Encryption::NAMES, encryption), &keys.enc, 0)),
+                ..Suite::default()
+            },
+        }
+    }
+}
+
+/// `icv`, in bits, or the first of `allowed`. Nothing can be said when the algorithm is unknown.
+fn read_icv(section: &mut Section<'_>, allowed: &[u32]) -> Option<u32> {
+    let typed = section.has("icv");
+    let icv = section.number("icv", 0..=u64::from(u32::MAX));
+    let default = *allowed.first()?;
+    if !typed {
+        return Some(default);
+    }
+    let icv = icv?;
+    let known = allowed.iter().copied().find(|bits| u64::from(*bits) == icv.value);
+    if known.is_none() {
+        let list: Vec<String> = allowed.iter().map(u32::to_string).collect();
+        section
+            .report
+            .error(&icv.at, format_args!("this algorithm has an ICV of {} bits", list.join(" or ")));
+    }
+    known
+}
+
+fn name_in<T: PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {
+    names.iter().find(|(_, known)| *known == value).map_or("", |(name, _)| name)
+}

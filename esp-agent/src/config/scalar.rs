@@ -1,0 +1,156 @@
+//! Strings to values. No error text quotes its input: a key may have been typed into the wrong place.
+
+use super::report::Located;
+use super::section::Section;
+use crate::xfrm::model::{Mark, Mode, Net};
+use esp_common::{Spi, TunnelName};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// An address that a host can have.
+pub(super) fn host_addr(text: &str) -> Result<IpAddr, String> {
+    let addr: IpAddr = text.parse().map_err(|_| "must be an IPv4 or IPv6 address".to_owned())?;
+    if addr.is_unspecified() || addr.is_multicast() {
+        return Err("must be the address of one host".to_owned());
+    }
+    // The datapath stores IPv4 in this form: the two would not be told apart.
+    if matches!(addr, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+        return Err("is an IPv4-mapped address: write it as IPv4".to_owned());
+    }
+    Ok(addr)
+}
+
+/// A network in CIDR notation; an address alone is that host.
+pub(super) fn net(text: &str) -> Result<Net, String> {
+    if let Ok(addr) = text.parse::<IpAddr>() {
+        return Ok(Net { addr, len: if addr.is_ipv4() { 32 } else { 128 } });
+    }
+    let net: ipnet::IpNet =
+        text.parse().map_err(|_| "must be a network such as 192.168.1.0/24 or 2001:db8::/64".to_owned())?;
+    if net.addr() != net.network() {
+        return Err(format!("has bits set behind its prefix: write {}", net.trunc()));
+    }
+    Ok(Net { addr: net.addr(), len: net.prefix_len() })
+}
+
+/// The name of a tunnel: it becomes a label in maps and metrics.
+pub(super) fn tunnel_name(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err("must not hold control characters".to_owned());
+    }
+    let name = TunnelName::new(text).map(|_| text.to_owned());
+    name.ok_or_else(|| format!("must have 1 to {} bytes", TunnelName::LEN - 1))
+}
+
+/// The name of a network interface (`dev_valid_name` of the kernel).
+pub(super) fn interface(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.len() < 16 && text != "." && text != "..";
+    let clean = !text.chars().any(|c| c == '/' || c == ':' || c.is_whitespace() || c.is_control());
+    if fits && clean {
+        Ok(text.to_owned())
+    } else {
+        Err("must be the name of a network interface".to_owned())
+    }
+}
+
+/// A time such as `1s` or `500ms`, within what the mirror of xfrm_stat makes sense at.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let interval =
+        humantime::parse_duration(text).map_err(|_| "must be a time such as 1s or 500ms".to_owned())?;
+    let sane = Duration::from_millis(100)..=Duration::from_secs(3600);
+    if sane.contains(&interval) { Ok(interval) } else { Err("must be from 100ms to 1h".to_owned()) }
+}
+
+/// An SPI of an SA: an integer, or a string such as `0x69427567`.
+pub(super) fn spi(section: &mut Section<'_>, key: &str) -> Option<Located<Spi>> {
+    section.number_or_text(key, sa_spi, |text| sa_spi(whole_number(text)))
+}
+
+/// An SPI of a template: 0, the default, is any.
+pub(super) fn template_spi(section: &mut Section<'_>, key: &str) -> Option<Located<Spi>> {
+    let any = |number| if number == Some(0) { Ok(Spi::new(0)) } else { sa_spi(number) };
+    section.number_or_text(key, any, |text| any(whole_number(text)))
+}
+
+fn sa_spi(number: Option<u64>) -> Result<Spi, String> {
+    let number = number.and_then(|number| u32::try_from(number).ok());
+    let spi = number.map(Spi::new).ok_or("must be a 32-bit number such as 0x69427567")?;
+    if spi.is_zero() || spi.is_reserved() {
+        return Err(
+            "0 to 255 are reserved (RFC 4303 section 2.1): take a random SPI from 0x100 on".to_owned()
+        );
+    }
+    Ok(spi)
+}
+
+fn whole_number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// Upper-layer protocols that have a name here.
+const PROTOCOLS: [(&str, u8); 13] = [
+    ("any", 0),
+    ("icmp", 1),
+    ("ipip", 4),
+    ("tcp", 6),
+    ("udp", 17),
+    ("ipv6", 41),
+    ("gre", 47),
+    ("icmpv6", 58),
+    ("ospf", 89),
+    ("l2tp", 115),
+    ("sctp", 132),
+    ("mh", 135),
+    ("udplite", 136),
+];
+
+/// An upper-layer protocol by name or number; 0 is any.
+pub(super) fn protocol(section: &mut Section<'_>, key: &str) -> Option<Located<u8>> {
+    let known = || {
+        let names: Vec<&str> = PROTOCOLS.iter().map(|(name, _)| *name).collect();
+        format!("must be a number from 0 to 255 or one of {}", names.join(", "))
+    };
+    let numbered = |number: Option<u64>| number.and_then(|number| u8::try_from(number).ok());
+    section.number_or_text(
+        key,
+        |number| numbered(number).ok_or_else(known),
+        |text| {
+            let named = PROTOCOLS.iter().find(|(name, _)| *name == text).map(|(_, number)| *number);
+            named.or_else(|| numbered(whole_number(text))).ok_or_else(known)
+        },
+    )
+}
+
+/// Transport or tunnel.
+pub(super) fn mode(section: &mut Section<'_>) -> Option<Located<Mode>> {
+    section.choice("mode", &[("tunnel", Mode::Tunnel), ("transport", Mode::Transport)])
+}
+
+/// `mark = { value = 1, mask = 0xff }`; without a mask all bits count.
+pub(super) fn mark(section: &mut Section<'_>) -> Mark {
+    let Some(mut table) = section.table("mark") else { return Mark::default() };
+    table.require("value");
+    let value = number32(&mut table, "value");
+    let mask = number32(&mut table, "mask").unwrap_or(u32::MAX);
+    let at = table.at.clone();
+    table.finish();
+    let value = value.unwrap_or_default();
+    if value & !mask != 0 {
+        section.report.error(&at, "has bits outside its mask: it would never match");
+    }
+    Mark { value, mask }
+}
+
+/// A 32-bit number.
+pub(super) fn number32(section: &mut Section<'_>, key: &str) -> Option<u32> {
+    located32(section, key, 0).map(|number| number.value)
+}
+
+/// A 32-bit number from `min` on, with its place.
+pub(super) fn located32(section: &mut Section<'_>, key: &str, min: u32) -> Option<Located<u32>> {
+    let number = section.number(key, u64::from(min)..=u64::from(u32::MAX))?;
+    Some(number.map(|value| u32::try_from(value).unwrap_or(u32::MAX)))
+}

@@ -1,0 +1,208 @@
+//! Brings the maps to what they should hold, so that a reader never misses a live SA.
+
+use super::{
+    DatapathError,
+    image::{Image, SaImage},
+    maps::{Maps, on},
+    ranges::Ranges,
+    tunnels::Tunnels,
+};
+use esp_common::{Addr, FlowKey, InnerKey, Rule, RuleRange, SaEntry, Settings, names};
+use std::collections::BTreeMap;
+
+/// Keeps what the maps hold, so that a change costs what it changes.
+pub struct Filler {
+    maps: Maps,
+    tunnels: Tunnels,
+    ranges: Ranges,
+    sas: BTreeMap<FlowKey, SaEntry>,
+    locals: BTreeMap<Addr, u32>,
+    inner: BTreeMap<InnerKey, RuleRange>,
+    rules_in: Vec<Rule>,
+    rules_out: Vec<Rule>,
+    settings: Settings,
+}
+
+impl Filler {
+    /// Takes the maps over as an earlier agent left them, not in sync until [`Filler::settings`] says so.
+    ///
+    /// Errors: a map cannot be read or written.
+    pub fn open(mut maps: Maps) -> Result<Self, DatapathError> {
+        let settings = maps.settings.get(&0, 0).map_err(on("read", names::MAP_SETTINGS))?;
+        let settings = Settings { abi: esp_common::ABI_VERSION, synced: 0, ..settings };
+        maps.settings.set(0, settings, 0).map_err(on("write", names::MAP_SETTINGS))?;
+        let inner: BTreeMap<_, _> =
+            maps.inner.iter().collect::<Result<_, _>>().map_err(on("read", names::MAP_INNER))?;
+        Ok(Self {
+            tunnels: Tunnels::read(&maps)?,
+            ranges: Ranges::found(inner.values().copied()),
+            sas: maps.sas.iter().collect::<Result<_, _>>().map_err(on("read", names::MAP_SAS))?,
+            locals: maps.locals.iter().collect::<Result<_, _>>().map_err(on("read", names::MAP_LOCALS))?,
+            inner,
+            rules_in: held(&maps.rules_in, settings.rules_in, names::MAP_RULES_IN)?,
+            rules_out: held(&maps.rules_out, settings.rules_out, names::MAP_RULES_OUT)?,
+            settings,
+            maps,
+        })
+    }
+
+    /// The maps.
+    #[must_use]
+    pub fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    /// The maps, for what is not part of an image (interfaces, the xfrm_stat mirror).
+    pub fn maps_mut(&mut self) -> &mut Maps {
+        &mut self.maps
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes the settings.
+    ///
+    /// Errors: the map cannot be written.
+    pub fn set(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), DatapathError> {
+        change(&mut self.settings);
+        self.maps.settings.set(0, self.settings, 0).map_err(on("write", names::MAP_SETTINGS))
+    }
+
+    /// Writes what differs: additions first, deletions last, rule sets by switching halves.
+    ///
+    /// Returns sentences about what found no room. Errors: a map cannot be written.
+    pub fn fill(&mut self, image: &Image) -> Result<Vec<String>, DatapathError> {
+        let mut notes = image.notes.clone();
+        let locals = image.locals.iter().map(|addr| (*addr, 1)).collect();
+        sync(&mut self.maps.locals, &mut self.locals, locals, names::MAP_LOCALS, &mut notes)?;
+        let inner = self.place_inner(&image.inner, &mut notes)?;
+        sync(&mut self.maps.inner, &mut self.inner, inner, names::MAP_INNER, &mut notes)?;
+        let sas = self.number_tunnels(&image.sas)?;
+        sync(&mut self.maps.sas, &mut self.sas, sas, names::MAP_SAS, &mut notes)?;
+        self.switch_rules(&image.rules_in, &image.rules_out)?;
+        Ok(notes)
+    }
+
+    fn number_tunnels(
+        &mut self,
+        sas: &BTreeMap<FlowKey, SaImage>,
+    ) -> Result<BTreeMap<FlowKey, SaEntry>, DatapathError> {
+        let mut numbered = BTreeMap::new();
+        for (key, sa) in sas {
+            let tunnel = self.tunnels.number(&mut self.maps, &sa.tunnel)?;
+            numbered.insert(*key, SaEntry { tunnel, flags: sa.flags });
+        }
+        Ok(numbered)
+    }
+
+    /// Writes the lists that are new; an SA whose list finds no room is left out and so passes unchecked.
+    fn place_inner(
+        &mut self,
+        inner: &BTreeMap<InnerKey, Vec<Rule>>,
+        notes: &mut Vec<String>,
+    ) -> Result<BTreeMap<InnerKey, RuleRange>, DatapathError> {
+        let round = self.ranges.round(inner.values().map(Vec::as_slice));
+        for (first, rules) in &round.writes {
+            for (index, rule) in (*first..).zip(rules) {
+                self.maps.inner_rules.set(index, rule, 0).map_err(on("write", names::MAP_INNER_RULES))?;
+            }
+        }
+        let range_of =
+            |rules: &[Rule]| round.ranges.get(bytemuck::cast_slice::<_, u8>(rules)).copied().flatten();
+        let placed: BTreeMap<_, _> =
+            inner.iter().filter_map(|(key, rules)| Some((*key, range_of(rules)?))).collect();
+        if placed.len() < inner.len() {
+            let left = inner.len() - placed.len();
+            notes
+                .push(format!("guard selectors passes {left} SAs unchecked: the table of selectors is full"));
+        }
+        Ok(placed)
+    }
+
+    /// A set is written where no packet reads, then the settings switch to it.
+    fn switch_rules(&mut self, rules_in: &[Rule], rules_out: &[Rule]) -> Result<(), DatapathError> {
+        let mut settings = self.settings;
+        if self.rules_in != rules_in {
+            settings.rules_in =
+                write(&mut self.maps.rules_in, settings.rules_in, rules_in, names::MAP_RULES_IN)?;
+            self.rules_in = rules_in.to_vec();
+        }
+        if self.rules_out != rules_out {
+            settings.rules_out =
+                write(&mut self.maps.rules_out, settings.rules_out, rules_out, names::MAP_RULES_OUT)?;
+            self.rules_out = rules_out.to_vec();
+        }
+        if settings == self.settings { Ok(()) } else { self.set(|current| *current = settings) }
+    }
+}
+
+type Rules = aya::maps::Array<aya::maps::MapData, Rule>;
+
+fn held(table: &Rules, range: RuleRange, name: &'static str) -> Result<Vec<Rule>, DatapathError> {
+    let indices = (range.first..).take(range.count as usize);
+    indices.map(|index| table.get(&index, 0)).collect::<Result<_, _>>().map_err(on("read", name))
+}
+
+/// Writes the half that is not `current`; its range. The caller has cut the list to the size of a half.
+fn write(
+    table: &mut Rules,
+    current: RuleRange,
+    rules: &[Rule],
+    name: &'static str,
+) -> Result<RuleRange, DatapathError> {
+    let first = if current.first == 0 { names::RULES } else { 0 };
+    let mut range = RuleRange { first, count: 0 };
+    for rule in rules {
+        table.set(first + range.count, rule, 0).map_err(on("write", name))?;
+        range.count += 1;
+    }
+    Ok(range)
+}
+
+/// Puts what is new or changed, then removes what is gone. A full map is said, not an error: what is missing in it
+/// is passed by the datapath, never dropped, only when the picture is marked incomplete, which the caller does.
+fn sync<K, V>(
+    map: &mut aya::maps::HashMap<aya::maps::MapData, K, V>,
+    held: &mut BTreeMap<K, V>,
+    wanted: BTreeMap<K, V>,
+    name: &'static str,
+    notes: &mut Vec<String>,
+) -> Result<(), DatapathError>
+where
+    K: aya::Pod + Ord,
+    V: aya::Pod + PartialEq,
+{
+    for (key, _) in held.iter().filter(|(key, _)| !wanted.contains_key(key)) {
+        match map.remove(key) {
+            Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
+            Err(source) => return Err(on("remove from", name)(source)),
+        }
+    }
+    let mut full = 0_usize;
+    for (key, value) in wanted.iter().filter(|(key, value)| held.get(key) != Some(*value)) {
+        match map.insert(key, value, 0) {
+            Ok(()) => {}
+            Err(source) if is_full(&source) => full += 1,
+            Err(source) => return Err(on("write", name)(source)),
+        }
+    }
+    if full > 0 {
+        notes.push(format!("{FULL} {name}: {full} entries have no room; raise its size in [maps]"));
+    }
+    *held = wanted;
+    Ok(())
+}
+
+/// How a note about a full map begins: the picture is incomplete while one stands.
+pub const FULL: &str = "map is full:";
+
+/// `E2BIG`: a hash map without preallocation at its limit (kernel/bpf/hashtab.c).
+fn is_full(error: &aya::maps::MapError) -> bool {
+    let aya::maps::MapError::SyscallError(error) = error else {
+        return false;
+    };
+    error.io_error.raw_os_error() == Some(libc::E2BIG)
+}

@@ -1,0 +1,105 @@
+//! Maps made and pinned, programs accepted by the verifier; nothing attached yet.
+
+use super::{DatapathError, object, pins::Pins, resize};
+use crate::config::Sizes;
+use aya::{
+    Ebpf, EbpfLoader,
+    programs::{SchedClassifier, Xdp},
+};
+use esp_common::names;
+
+/// Maps with a size of their own, and that size.
+pub(super) fn of_maps(sizes: &Sizes) -> [(&'static str, u32); 4] {
+    [
+        (names::MAP_SAS, sizes.sas),
+        (names::MAP_INNER, sizes.sas),
+        (names::MAP_FLOWS, sizes.flows),
+        (names::MAP_GHOSTS, sizes.ghosts),
+    ]
+}
+
+/// What the programs of one interface are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Constants {
+    /// Slot in the interface table.
+    pub slot: u32,
+    /// There is no XDP program: TC judges the outer packet.
+    pub outer_at_tc: bool,
+    /// Frames start with the IP header.
+    pub no_ethernet: bool,
+}
+
+/// The programs of one interface, in the kernel.
+pub struct Loaded(Ebpf);
+
+/// Makes and pins the maps, replacing those of another size with their counts carried over.
+///
+/// Errors: see [`DatapathError`].
+pub fn maps(pins: &Pins, sizes: &Sizes) -> Result<(), DatapathError> {
+    pins.create()?;
+    let saved = resize::save(pins, sizes)?;
+    loader(pins, sizes, Constants { slot: 0, outer_at_tc: false, no_ethernet: false })?;
+    resize::restore(pins, saved)
+}
+
+/// Loads the programs for one interface.
+///
+/// Errors: see [`DatapathError`].
+pub fn programs(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Loaded, DatapathError> {
+    let mut ebpf = loader(pins, sizes, constants)?;
+    if !constants.outer_at_tc {
+        let name = names::PROG_XDP;
+        xdp(&mut ebpf)?
+            .load()
+            .map_err(|source| DatapathError::LoadProgram { name, source: Box::new(source) })?;
+    }
+    for name in [names::PROG_TC_IN, names::PROG_TC_OUT] {
+        tc(&mut ebpf, name)?
+            .load()
+            .map_err(|source| DatapathError::LoadProgram { name, source: Box::new(source) })?;
+    }
+    Ok(Loaded(ebpf))
+}
+
+impl Loaded {
+    /// The XDP program.
+    ///
+    /// Errors: [`DatapathError::NoProgram`].
+    pub fn xdp(&mut self) -> Result<&mut Xdp, DatapathError> {
+        xdp(&mut self.0)
+    }
+
+    /// A TC program.
+    ///
+    /// Errors: [`DatapathError::NoProgram`].
+    pub fn tc(&mut self, name: &'static str) -> Result<&mut SchedClassifier, DatapathError> {
+        tc(&mut self.0, name)
+    }
+}
+
+fn loader(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Ebpf, DatapathError> {
+    let slot = constants.slot;
+    let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global(names::GLOBAL_IFACE, &slot, true)
+        .override_global(names::GLOBAL_OUTER_AT_TC, &outer_at_tc, true)
+        .override_global(names::GLOBAL_NO_ETHERNET, &no_ethernet, true);
+    for name in names::MAPS {
+        loader.map_pin_path(name, pins.map(name));
+    }
+    for (name, size) in of_maps(sizes) {
+        loader.map_max_entries(name, size);
+    }
+    loader.load(object::bytes()?).map_err(|error| DatapathError::Load(Box::new(error)))
+}
+
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
+    let program = ebpf.program_mut(names::PROG_XDP).and_then(|program| program.try_into().ok());
+    program.ok_or(DatapathError::NoProgram(names::PROG_XDP))
+}
+
+fn tc<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut SchedClassifier, DatapathError> {
+    let program = ebpf.program_mut(name).and_then(|program| program.try_into().ok());
+    program.ok_or(DatapathError::NoProgram(name))
+}

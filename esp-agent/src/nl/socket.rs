@@ -1,0 +1,109 @@
+//! One netlink socket and its receive buffer.
+
+use super::fields::DecodeError;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike as _};
+use std::io;
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// Messages of a dump come in datagrams of at most 32 KiB (Linux `netlink_recvmsg`), events are smaller.
+const BUFFER: usize = 64 * 1024;
+
+/// A socket of one netlink family in the network namespace of the thread that opened it.
+pub struct Socket(netlink_sys::Socket);
+
+impl Socket {
+    /// Opens it with extended acks, and without the request echoed in them (it may hold keys).
+    ///
+    /// # Errors
+    /// `EPROTONOSUPPORT` when the kernel lacks the family.
+    pub fn open(family: isize) -> io::Result<Self> {
+        let mut socket = netlink_sys::Socket::new(family)?;
+        socket.bind_auto()?;
+        socket.set_ext_ack(true)?;
+        socket.set_cap_ack(true)?;
+        Ok(Self(socket))
+    }
+
+    /// Joins multicast `groups` with a receive buffer of `room` bytes, and turns to non-blocking.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn subscribe(self, groups: &[u32], room: usize) -> io::Result<netlink_sys::Socket> {
+        // SO_RCVBUFFORCE needs CAP_NET_ADMIN in the initial user namespace; a smaller buffer only overruns sooner.
+        if setsockopt(&self.0, sockopt::RcvBufForce, &room).is_err() {
+            setsockopt(&self.0, sockopt::RcvBuf, &room)?;
+        }
+        for group in groups {
+            self.0.add_membership(*group)?;
+        }
+        self.0.set_non_blocking(true)?;
+        Ok(self.0)
+    }
+
+    /// Makes [`Socket::receive`] fail with `EAGAIN` after `seconds` of silence.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set_timeout(&self, seconds: i64) -> io::Result<()> {
+        Ok(setsockopt(&self.0, sockopt::ReceiveTimeout, &TimeVal::seconds(seconds))?)
+    }
+
+    /// Sends one message to the kernel.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn send(&self, message: &[u8]) -> io::Result<()> {
+        self.0.send_to(message, &netlink_sys::SocketAddr::new(0, 0), 0).map(|_| ())
+    }
+
+    /// Waits for one datagram into `buffer`.
+    ///
+    /// # Errors
+    /// `EAGAIN` after the timeout, and what the kernel says.
+    pub fn receive(&self, buffer: &mut Buffer) -> io::Result<()> {
+        buffer.fill(&self.0)
+    }
+}
+
+/// The last datagram. It may hold keys: wiped before the next one and when dropped.
+pub struct Buffer {
+    bytes: Zeroizing<Vec<u8>>,
+    len: usize,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self { bytes: Zeroizing::new(vec![0; BUFFER]), len: 0 }
+    }
+}
+
+impl Buffer {
+    /// Receives one datagram from `socket`.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn fill(&mut self, socket: &netlink_sys::Socket) -> io::Result<()> {
+        self.wipe();
+        // With MSG_TRUNC the result is the datagram's own length, also when it is longer than the buffer.
+        self.len = socket.recv(&mut self.bytes.as_mut_slice(), libc::MSG_TRUNC)?;
+        Ok(())
+    }
+
+    /// The datagram.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] when it was longer than the buffer.
+    pub fn datagram(&self) -> Result<&[u8], DecodeError> {
+        self.bytes.get(..self.len).ok_or(DecodeError::Truncated(self.len))
+    }
+
+    /// Overwrites the datagram.
+    pub fn wipe(&mut self) {
+        let end = self.len.min(BUFFER);
+        if let Some(used) = self.bytes.get_mut(..end) {
+            used.zeroize();
+        }
+        self.len = 0;
+    }
+}

@@ -1,0 +1,101 @@
+//! What the running agent tells `status` about itself: a small file in the state directory, rewritten every second.
+//! With the names of tunnels and policies it outlives the agent, so that `status` shows names while it is stopped.
+
+use crate::instance::Instance;
+use crate::picture::Picture;
+use esp_common::Spi;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Health and names. Fields are only ever added.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Process.
+    pub pid: u32,
+    /// Version.
+    pub version: String,
+    /// Seconds since the epoch.
+    pub started_s: u64,
+    /// Times that netlink lost events.
+    pub netlink_overruns: u64,
+    /// Full readings after the first.
+    pub resyncs: u64,
+    /// Reloads that took effect.
+    pub reloads_ok: u64,
+    /// Reloads that changed nothing.
+    pub reloads_failed: u64,
+    /// The picture is complete.
+    pub in_sync: bool,
+    /// When the mirror of xfrm_stat was written, ns of CLOCK_MONOTONIC.
+    pub mirror_ns: u64,
+    /// Configuration file.
+    pub config: Option<String>,
+    /// Guards that are off and why.
+    pub disabled: Vec<String>,
+    /// What the kernel lacks.
+    pub lacks: Vec<String>,
+    /// Notes on interfaces.
+    pub iface_notes: BTreeMap<String, String>,
+    /// Tunnels of SAs.
+    pub tunnels: Vec<NamedSa>,
+    /// Names of policies by index.
+    pub policies: BTreeMap<u32, String>,
+}
+
+/// The tunnel of an SA.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NamedSa {
+    /// Destination.
+    pub dst: IpAddr,
+    /// SPI, as a number.
+    pub spi: u32,
+    /// Tunnel.
+    pub tunnel: String,
+}
+
+impl State {
+    /// Takes over the names of a picture.
+    pub fn name(&mut self, picture: &Picture) {
+        let named = |(id, tunnel): (&crate::xfrm::model::SaId, &String)| NamedSa {
+            dst: id.dst,
+            spi: id.spi.number(),
+            tunnel: tunnel.clone(),
+        };
+        self.tunnels = picture.tunnels.iter().map(named).collect();
+        self.tunnels.sort_by_key(|sa| (sa.dst, sa.spi));
+        self.policies = picture.policies.keys().map(|index| (*index, picture.policy_name(*index))).collect();
+    }
+
+    /// Tunnel of (destination, SPI); empty if none.
+    #[must_use]
+    pub fn tunnel(&self, dst: IpAddr, spi: Spi) -> &str {
+        let found = self.tunnels.iter().find(|sa| sa.dst == dst && sa.spi == spi.number());
+        found.map_or("", |sa| sa.tunnel.as_str())
+    }
+
+    /// Writes the file of `instance`.
+    ///
+    /// # Errors
+    /// The directory is not writable, or full.
+    pub fn save(&self, instance: &Instance) -> io::Result<()> {
+        let path = path(instance);
+        let fresh = path.with_extension("new");
+        std::fs::write(&fresh, serde_json::to_vec(self)?)?;
+        std::fs::rename(fresh, path)
+    }
+
+    /// Reads the file of `instance`; `None` when there is none that can be read.
+    #[must_use]
+    pub fn load(instance: &Instance) -> Option<Self> {
+        let bytes = std::fs::read(path(instance)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
+
+fn path(instance: &Instance) -> PathBuf {
+    instance.state_dir.join("state.json")
+}

@@ -1,0 +1,88 @@
+//! `XFRM_MSG_NEWPOLICY`, `XFRM_MSG_UPDPOLICY` and `XFRM_MSG_DELPOLICY`.
+
+use super::EncodeError;
+use super::shared::{if_id, limits, mark, mode, offload, one_family, selector};
+use crate::nl::message::{ACK, Message, REQUEST};
+use crate::xfrm::model::{Policy, PolicyAction, PolicyDir, PolicyId, Template};
+use crate::xfrm::uapi;
+use zeroize::Zeroizing;
+
+/// The message that adds `policy`.
+///
+/// # Errors
+/// Mixed address families, more than six templates.
+pub fn new_policy(policy: &Policy) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+    whole(uapi::NEWPOLICY, policy)
+}
+
+/// The message that adds `policy` or replaces the one with its id.
+///
+/// # Errors
+/// Mixed address families, more than six templates.
+pub fn update_policy(policy: &Policy) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+    whole(uapi::UPDPOLICY, policy)
+}
+
+/// The message that deletes the policy with `id`.
+///
+/// # Errors
+/// Mixed address families.
+pub fn delete_policy(id: &PolicyId) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+    let mut message = Message::new(uapi::DELPOLICY, REQUEST | ACK);
+    selector(&mut message, &id.selector)?;
+    // Index 0: the kernel looks for the selector.
+    message.u32(0).u8(direction(id.dir)).zeros(3);
+    mark(&mut message, id.mark);
+    if_id(&mut message, id.if_id);
+    Ok(message.finish())
+}
+
+fn whole(kind: u16, policy: &Policy) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+    if policy.templates.len() > uapi::MAX_DEPTH {
+        return Err(EncodeError::Templates(policy.templates.len()));
+    }
+    let mut message = Message::new(kind, REQUEST | ACK);
+    info(&mut message, policy)?;
+    if !policy.templates.is_empty() {
+        let mut written = Ok(());
+        message.attr(uapi::TMPL, |attr| {
+            written = policy.templates.iter().try_for_each(|each| template(attr, each));
+        });
+        written?;
+    }
+    mark(&mut message, policy.id.mark);
+    if_id(&mut message, policy.id.if_id);
+    offload(&mut message, policy.offload);
+    Ok(message.finish())
+}
+
+/// `struct xfrm_userpolicy_info`; current lifetime and index are the kernel's.
+fn info(message: &mut Message, policy: &Policy) -> Result<(), EncodeError> {
+    selector(message, &policy.id.selector)?;
+    limits(message, &policy.limits);
+    message.zeros(32).u32(policy.priority).u32(0);
+    let action = match policy.action {
+        PolicyAction::Allow => 0,
+        PolicyAction::Block => 1,
+    };
+    message.u8(direction(policy.id.dir)).u8(action).u8(policy.flags).zeros(5);
+    Ok(())
+}
+
+/// `struct xfrm_user_tmpl`; all algorithms are accepted, as the SA decides about them.
+fn template(attr: &mut Message, template: &Template) -> Result<(), EncodeError> {
+    let family = one_family(template.src, template.dst)?;
+    attr.addr(template.dst).bytes(&template.spi.wire()).u8(template.proto).zeros(3);
+    attr.u16(family).zeros(2).addr(template.src).u32(template.reqid);
+    attr.u8(mode(template.mode)).u8(0).u8(u8::from(template.optional)).zeros(1);
+    attr.u32(u32::MAX).u32(u32::MAX).u32(u32::MAX);
+    Ok(())
+}
+
+const fn direction(dir: PolicyDir) -> u8 {
+    match dir {
+        PolicyDir::In => 0,
+        PolicyDir::Out => 1,
+        PolicyDir::Fwd => 2,
+    }
+}

@@ -1,0 +1,128 @@
+//! The real [`Xfrm`]: one blocking netlink socket.
+
+mod explain;
+
+use super::error::{dir_text, policy_text, sa_text, selector_text};
+use super::model::{ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
+use super::{Xfrm, XfrmError, decode, encode, uapi};
+use crate::nl::exchange::{Exchange, ExchangeError};
+use crate::nl::frame::Frame;
+use crate::nl::message::{DUMP, Message, REQUEST};
+use crate::nl::{DecodeError, NetlinkError};
+use netlink_sys::protocols::NETLINK_XFRM;
+
+/// The SAD and the SPD of the network namespace of the thread that opened it; usable from any thread after.
+pub struct Netlink(Exchange);
+
+impl Netlink {
+    /// Opens the socket.
+    ///
+    /// # Errors
+    /// [`XfrmError::Socket`]; `lacks()` when the kernel has no XFRM.
+    pub fn open() -> Result<Self, XfrmError> {
+        Exchange::open(NETLINK_XFRM)
+            .map(Self)
+            .map_err(|error| XfrmError::Socket { source: explain::socket(error.into()) })
+    }
+
+    fn request(
+        &mut self,
+        mut message: zeroize::Zeroizing<Vec<u8>>,
+        what: impl FnOnce() -> String,
+        refused: impl FnOnce(NetlinkError) -> XfrmError,
+    ) -> Result<(), XfrmError> {
+        self.0.request(&mut message).map_err(|error| match error {
+            ExchangeError::Refused(source) => refused(source),
+            ExchangeError::Decode(source) => XfrmError::Decode { what: what(), source },
+        })
+    }
+
+    fn dump<T>(
+        &mut self,
+        kind: u16,
+        what: &'static str,
+        decode: impl Fn(&Frame<'_>) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Vec<T>, XfrmError> {
+        let mut message = Message::new(kind, REQUEST | DUMP).finish();
+        self.0.dump(&mut message, decode).map_err(|error| match error {
+            ExchangeError::Refused(source) => XfrmError::Dump { what, source: explain::dump(source) },
+            ExchangeError::Decode(source) => XfrmError::Decode { what: what.to_owned(), source },
+        })
+    }
+
+    fn write_policy(
+        &mut self,
+        policy: &Policy,
+        encode: fn(&Policy) -> Result<zeroize::Zeroizing<Vec<u8>>, encode::EncodeError>,
+        refused: impl FnOnce(String, &'static str, NetlinkError) -> XfrmError,
+    ) -> Result<(), XfrmError> {
+        let id = &policy.id;
+        let what = || policy_text(id);
+        let message = encode(policy).map_err(|source| XfrmError::Encode { what: what(), source })?;
+        self.request(message, what, |source| {
+            refused(selector_text(&id.selector), dir_text(id.dir), explain::policy(source))
+        })
+    }
+}
+
+impl Xfrm for Netlink {
+    fn sas(&mut self) -> Result<Vec<ObservedSa>, XfrmError> {
+        self.dump(uapi::GETSA, "SAs", |frame| match frame.kind {
+            uapi::NEWSA => decode::sa(frame.body).map(Some),
+            _ => Ok(None),
+        })
+    }
+
+    fn policies(&mut self) -> Result<Vec<ObservedPolicy>, XfrmError> {
+        self.dump(uapi::GETPOLICY, "policies", |frame| match frame.kind {
+            uapi::NEWPOLICY => decode::policy(frame.body),
+            _ => Ok(None),
+        })
+    }
+
+    fn add_sa(&mut self, sa: &Sa, keys: &SaKeys) -> Result<(), XfrmError> {
+        let what = || sa_text(&sa.id);
+        let message =
+            encode::new_sa(sa, keys).map_err(|source| XfrmError::Encode { what: what(), source })?;
+        self.request(message, what, |source| XfrmError::AddSa {
+            spi: sa.id.spi,
+            dst: sa.id.dst,
+            source: explain::new_sa(source, sa),
+        })
+    }
+
+    fn delete_sa(&mut self, id: &SaId) -> Result<(), XfrmError> {
+        self.request(
+            encode::delete_sa(id),
+            || sa_text(id),
+            |source| XfrmError::DeleteSa { spi: id.spi, dst: id.dst, source: explain::delete(source) },
+        )
+    }
+
+    fn add_policy(&mut self, policy: &Policy) -> Result<(), XfrmError> {
+        self.write_policy(policy, encode::new_policy, |selector, dir, source| XfrmError::AddPolicy {
+            selector,
+            dir,
+            source,
+        })
+    }
+
+    fn update_policy(&mut self, policy: &Policy) -> Result<(), XfrmError> {
+        self.write_policy(policy, encode::update_policy, |selector, dir, source| XfrmError::UpdatePolicy {
+            selector,
+            dir,
+            source,
+        })
+    }
+
+    fn delete_policy(&mut self, id: &PolicyId) -> Result<(), XfrmError> {
+        let what = || policy_text(id);
+        let message =
+            encode::delete_policy(id).map_err(|source| XfrmError::Encode { what: what(), source })?;
+        self.request(message, what, |source| XfrmError::DeletePolicy {
+            selector: selector_text(&id.selector),
+            dir: dir_text(id.dir),
+            source: explain::delete(source),
+        })
+    }
+}

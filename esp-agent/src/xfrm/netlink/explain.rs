@@ -1,0 +1,122 @@
+//! What the kernel's errnos mean for SAs and policies, and the way out.
+
+use crate::nl::NetlinkError;
+use crate::xfrm::model::{Algo, Sa};
+use std::net::IpAddr;
+
+const PERMISSION: &str = "CAP_NET_ADMIN is needed in this network namespace";
+
+/// Of opening the socket.
+pub(super) fn socket(error: NetlinkError) -> NetlinkError {
+    let hint = match error.errno {
+        libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT => {
+            Some("the kernel has no XFRM: load module xfrm_user (CONFIG_XFRM_USER)".to_owned())
+        }
+        _ => common(error.errno),
+    };
+    error.explained(hint)
+}
+
+/// Of a dump.
+pub(super) fn dump(error: NetlinkError) -> NetlinkError {
+    let hint = common(error.errno);
+    error.explained(hint)
+}
+
+/// Of adding an SA. The errnos are those of `xfrm_state_construct` and `__xfrm_init_state` (Linux 6.18).
+pub(super) fn new_sa(error: NetlinkError, sa: &Sa) -> NetlinkError {
+    let hint = match error.errno {
+        libc::EPROTONOSUPPORT => Some(no_protocol(sa.id.dst)),
+        libc::ENOSYS => Some(format!("the kernel lacks an algorithm: {}", modules(&lacking(&error, sa)))),
+        libc::ENOENT => Some(format!("the kernel lacks a part of the transform: {}", modules(&all(sa)))),
+        libc::EEXIST => Some("there is an SA with this destination, SPI, protocol and mark".to_owned()),
+        errno => common(errno),
+    };
+    error.explained(hint)
+}
+
+/// Of adding or updating a policy.
+pub(super) fn policy(error: NetlinkError) -> NetlinkError {
+    let hint = match error.errno {
+        libc::EEXIST => Some("there is a policy with this selector, direction, mark and if_id".to_owned()),
+        errno => common(errno),
+    };
+    error.explained(hint)
+}
+
+/// Of deleting an SA or a policy.
+pub(super) fn delete(error: NetlinkError) -> NetlinkError {
+    let hint = match error.errno {
+        libc::ESRCH | libc::ENOENT => Some("it is not there".to_owned()),
+        errno => common(errno),
+    };
+    error.explained(hint)
+}
+
+fn common(errno: i32) -> Option<String> {
+    match errno {
+        libc::EPERM | libc::EACCES => Some(PERMISSION.to_owned()),
+        libc::EAFNOSUPPORT => Some("the kernel has no IPv6 (CONFIG_IPV6)".to_owned()),
+        _ => None,
+    }
+}
+
+fn no_protocol(dst: IpAddr) -> String {
+    let (version, module, option) = match dst {
+        IpAddr::V4(_) => (4, "esp4", "CONFIG_INET_ESP"),
+        IpAddr::V6(_) => (6, "esp6", "CONFIG_INET6_ESP"),
+    };
+    format!("the kernel has no ESP for IPv{version}: load module {module} ({option})")
+}
+
+fn all(sa: &Sa) -> Vec<&Algo> {
+    [&sa.suite.aead, &sa.suite.auth, &sa.suite.enc].into_iter().flatten().collect()
+}
+
+/// The algorithm that the kernel's text names (`attach_aead`, `attach_auth`, `attach_crypt`), or all of them.
+fn lacking<'a>(error: &NetlinkError, sa: &'a Sa) -> Vec<&'a Algo> {
+    let text = error.ext_ack.as_deref().unwrap_or_default();
+    let kinds = [("AEAD", &sa.suite.aead), ("AUTH", &sa.suite.auth), ("CRYPT", &sa.suite.enc)];
+    let named: Vec<&Algo> = kinds
+        .into_iter()
+        .filter(|(word, _)| text.contains(word))
+        .filter_map(|(_, algo)| algo.as_ref())
+        .collect();
+    if named.is_empty() { all(sa) } else { named }
+}
+
+/// Such as `cbc(aes) (modprobe -a crypto-cbc crypto-aes crypto-authenc crypto-echainiv)`.
+fn modules(algos: &[&Algo]) -> String {
+    let each =
+        algos.iter().map(|algo| format!("{} (modprobe -a {})", algo.name, aliases(&algo.name).join(" ")));
+    each.collect::<Vec<_>>().join(" or ")
+}
+
+/// The aliases (`MODULE_ALIAS_CRYPTO`) that each kernel version gives its modules, whatever their file names are.
+/// ESP joins cipher and hash by authenc and makes IVs by echainiv (CBC, CTR) or seqiv (GCM, CCM).
+fn aliases(name: &str) -> Vec<String> {
+    let joined: &[&str] = match name {
+        _ if name.starts_with("cbc(") || name.starts_with("rfc3686(") => &["authenc", "echainiv"],
+        _ if name.starts_with("rfc4") => &["seqiv"],
+        _ => &[],
+    };
+    let parts = name.split(['(', ')', ',']).filter(|part| !part.is_empty());
+    parts.chain(joined.iter().copied()).map(|part| format!("crypto-{part}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_cover_what_esp_adds() {
+        let expected = ["crypto-cbc", "crypto-aes", "crypto-authenc", "crypto-echainiv"];
+        assert_eq!(aliases("cbc(aes)"), expected);
+        assert_eq!(
+            aliases("rfc4106(gcm(aes))"),
+            ["crypto-rfc4106", "crypto-gcm", "crypto-aes", "crypto-seqiv"]
+        );
+        let expected = ["crypto-rfc7539esp", "crypto-chacha20", "crypto-poly1305"];
+        assert_eq!(aliases("rfc7539esp(chacha20,poly1305)"), expected);
+    }
+}

@@ -1,0 +1,95 @@
+//! Which ESP flow a packet belongs to, and whether an SA stands behind it.
+
+use crate::{
+    Place, Tables,
+    parse::{Ip, Upper},
+};
+use esp_common::{Direction, FlowKey, Reason, SeenKey, Spi};
+
+/// A packet from the wire, judged for the first time.
+#[inline(always)] // six arguments do not fit into the five registers of a BPF call
+pub fn inbound<T: Tables>(tables: &T, place: &Place, len: u32, ip: &Ip, upper: &Upper) -> Reason {
+    let (spi, to_port) = match *upper {
+        Upper::Esp(spi) => (spi, true),
+        Upper::EspInUdp { spi, to_port } => (spi, to_port),
+        Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => return plain(upper),
+    };
+    match seen(tables, place, len, ip, spi, Direction::In, to_port) {
+        Seen::Known => Reason::EspKnown,
+        Seen::NotOurs => Reason::NotEsp,
+        Seen::Unknown if !tables.is_local(&ip.dst) => Reason::EspForeign,
+        Seen::Unknown if spi.is_zero() => Reason::SpiZero,
+        Seen::Unknown if spi.is_reserved() => Reason::SpiReserved,
+        Seen::Unknown if !place.settings.trusted(place.now_ns) => Reason::UnknownUnsynced,
+        Seen::Unknown => Reason::UnknownSpi,
+    }
+}
+
+/// A packet at TC ingress that XDP has judged: only its kind still matters.
+#[inline(always)] // a match on one register
+pub fn judged(upper: &Upper) -> Reason {
+    match upper {
+        Upper::Esp(_) | Upper::EspInUdp { to_port: true, .. } => Reason::EspJudged,
+        Upper::EspInUdp { to_port: false, .. } => Reason::NotEsp,
+        Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => plain(upper),
+    }
+}
+
+/// A packet on its way out.
+#[inline(always)] // six arguments do not fit into the five registers of a BPF call
+pub fn outbound<T: Tables>(tables: &T, place: &Place, len: u32, ip: &Ip, upper: &Upper) -> Reason {
+    let (spi, to_port) = match *upper {
+        Upper::Esp(spi) => (spi, true),
+        Upper::EspInUdp { spi, to_port } => (spi, to_port),
+        Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => return plain(upper),
+    };
+    match seen(tables, place, len, ip, spi, Direction::Out, to_port) {
+        Seen::Known => Reason::EspKnown,
+        Seen::NotOurs => Reason::NotEsp,
+        Seen::Unknown => Reason::EspForeign,
+    }
+}
+
+/// What is not ESP has its reason from the parser.
+#[inline(always)] // a match on one register
+fn plain(upper: &Upper) -> Reason {
+    match upper {
+        Upper::Ike => Reason::Ike,
+        Upper::Keepalive => Reason::NatKeepalive,
+        Upper::Fragment => Reason::Fragment,
+        Upper::Other | Upper::Esp(_) | Upper::EspInUdp { .. } => Reason::NotEsp,
+    }
+}
+
+enum Seen {
+    Known,
+    Unknown,
+    /// UDP that only left from port 4500: without an SA it is some client's ephemeral port, not ESP.
+    NotOurs,
+}
+
+/// Counts the flow, for the SA or as a ghost.
+#[inline(always)] // as above
+fn seen<T: Tables>(
+    tables: &T,
+    place: &Place,
+    len: u32,
+    ip: &Ip,
+    spi: Spi,
+    direction: Direction,
+    to_port: bool,
+) -> Seen {
+    let sa = tables.sa(&FlowKey::new(ip.dst, spi));
+    if sa.is_none() && !to_port {
+        return Seen::NotOurs;
+    }
+    let key = SeenKey { dst: ip.dst, spi, direction: direction.as_raw(), pad: 0, iface: place.iface };
+    tables.count_flow(&key, sa.is_some(), &ip.src, len, place.now_ns);
+    let Some(sa) = sa else {
+        return Seen::Unknown;
+    };
+    if sa.tunnel != 0 {
+        tables.count_tunnel(sa.tunnel, direction, len);
+    }
+    Seen::Known
+}

@@ -1,0 +1,6 @@
+//! The joints between the kernel and the pure datapath.
+
+pub(crate) mod frame;
+pub(crate) mod maps;
+pub(crate) mod place;
+mod search;

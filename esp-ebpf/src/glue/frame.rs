@@ -1,0 +1,114 @@
+//! The one file with raw loads from packets.
+
+use aya_ebpf::{EbpfContext as _, bindings::bpf_xfrm_state, helpers::generated::bpf_skb_get_xfrm_state};
+use aya_ebpf::{
+    bindings::__sk_buff,
+    programs::{TcContext, XdpContext},
+};
+use core::mem::zeroed;
+use esp_common::{Addr, InnerKey, Spi};
+use esp_datapath::Packet;
+
+/// Offsets that the parser reaches: two VLAN tags, a full IPv4 header or six IPv6 extension headers of up to 2 KiB.
+/// The verifier wants a bound below 64 KiB on anything added to a packet pointer (`MAX_PACKET_OFF`).
+const MAX_OFFSET: usize = 0x3fff;
+
+/// Bytes of an skb that are made linear, so that direct loads see all usual headers.
+const LINEAR: u32 = 192;
+
+/// `XFRM_MAX_DEPTH`: SAs that one packet can come through.
+const MAX_DEPTH: u32 = 6;
+
+/// `AF_INET`.
+const AF_INET: u16 = 2;
+
+/// A frame in the kernel's memory.
+pub(crate) struct Frame {
+    data: usize,
+    end: usize,
+    len: u32,
+    skb: Option<*mut __sk_buff>,
+}
+
+impl Frame {
+    #[inline(always)] // packet pointers do not survive a call
+    pub(crate) fn of_xdp(ctx: &XdpContext) -> Self {
+        let (data, end) = (ctx.data(), ctx.data_end());
+        Self { data, end, len: end.wrapping_sub(data) as u32, skb: None }
+    }
+
+    #[inline(always)] // packet pointers do not survive a call
+    pub(crate) fn of_skb(ctx: &TcContext) -> Self {
+        let want = ctx.len().min(LINEAR);
+        if (ctx.data_end().wrapping_sub(ctx.data()) as u32) < want {
+            // Where it fails the headers that are not linear read as truncated: counted and passed.
+            _ = ctx.pull_data(want);
+        }
+        Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len(), skb: Some(ctx.as_ptr().cast()) }
+    }
+}
+
+impl Packet for Frame {
+    #[inline(always)] // one field
+    fn len(&self) -> u32 {
+        self.len
+    }
+
+    #[inline(always)] // the verifier must see the comparison and the load together
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        let offset = offset as usize;
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let start = opaque(self.data.wrapping_add(offset));
+        if start.wrapping_add(N) > self.end {
+            return None;
+        }
+        // SAFETY: the line above proved that N bytes from `start` lie before the frame's end; bytes have no alignment.
+        Some(unsafe { (start as *const [u8; N]).read() })
+    }
+
+    #[inline(always)] // one call site in each program
+    fn decrypted_by(&self) -> Option<InnerKey> {
+        let skb = self.skb?;
+        let mut found = None;
+        for depth in 0..MAX_DEPTH {
+            // SAFETY: an all-zero `bpf_xfrm_state` is a valid one: integers only.
+            let mut state: bpf_xfrm_state = unsafe { zeroed() };
+            // SAFETY: `skb` is the program's context, `state` a buffer of the size that is passed. Linux 4.18.
+            if unsafe {
+                bpf_skb_get_xfrm_state(skb, depth, &mut state, size_of::<bpf_xfrm_state>() as u32, 0)
+            } != 0
+            {
+                break;
+            }
+            found = Some(inner_key(&state));
+        }
+        found
+    }
+}
+
+/// The same value, as one that the compiler cannot work out again. The verifier knows a checked pointer by the register
+/// it was computed in; LLVM would compare one sum and load from an equal second one.
+#[inline(always)] // it is one move
+fn opaque(pointer: usize) -> usize {
+    let same: usize;
+    // SAFETY: a move between registers. An empty statement would do, but gives two line records for one instruction,
+    // which the kernel refuses.
+    unsafe {
+        core::arch::asm!("{0} = {1}", lateout(reg) same, in(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+    }
+    same
+}
+
+#[inline(always)] // its result is larger than the registers that a BPF call can return
+fn inner_key(state: &bpf_xfrm_state) -> InnerKey {
+    // SAFETY: both variants are plain integers and the kernel wrote (or we zeroed) all sixteen bytes.
+    let (v4, v6) = unsafe { (state.__bindgen_anon_1.remote_ipv4, state.__bindgen_anon_1.remote_ipv6) };
+    let remote = if state.family == AF_INET {
+        Addr::from_v4(v4.to_ne_bytes())
+    } else {
+        Addr::from_v6(bytemuck::cast(v6))
+    };
+    InnerKey { remote, spi: Spi::from_wire(state.spi.to_ne_bytes()), reqid: state.reqid }
+}

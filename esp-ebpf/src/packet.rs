@@ -1,0 +1,29 @@
+//! The seam to the bytes of a frame.
+
+use esp_common::InnerKey;
+
+/// What a frame of the interface starts with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Link {
+    /// An Ethernet header.
+    Ethernet,
+    /// The IP header (tun, ipip, GRE without a MAC header).
+    Ip,
+}
+
+/// A frame, or a packet where the interface has no link header.
+pub trait Packet {
+    /// Its length in bytes, as the hook reports it.
+    fn len(&self) -> u32;
+
+    /// True when it has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `N` bytes at `offset`; `None` when they are not all there.
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+
+    /// The SA that the kernel decrypted it by: the innermost of its secpath. `None` for a frame from the wire.
+    fn decrypted_by(&self) -> Option<InnerKey>;
+}

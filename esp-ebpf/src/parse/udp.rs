@@ -1,0 +1,65 @@
+//! UDP: what RFC 3948 puts on port 4500, and IKE on 500.
+
+use super::{Fragmented, Ip, Upper, esp};
+use crate::Packet;
+use esp_common::Reason;
+
+const HEADER: u32 = 8;
+const IKE: u16 = 500;
+const NAT_T: u16 = 4500;
+const KEEPALIVE: u8 = 0xff;
+
+#[inline(always)] // its result is larger than the registers that a BPF call can return
+pub(super) fn read<P: Packet>(packet: &P, ip: &Ip) -> Result<Upper, Reason> {
+    let [s0, s1, d0, d1, len0, len1, _, _]: [u8; HEADER as usize] =
+        packet.load(ip.payload).ok_or(Reason::Truncated)?;
+    let (sport, dport) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+    if sport == IKE || dport == IKE {
+        return Ok(Upper::Ike);
+    }
+    let to_port = dport == NAT_T;
+    if sport != NAT_T && !to_port {
+        return Ok(Upper::Other);
+    }
+    let start = ip.payload.saturating_add(HEADER);
+    let end = end(ip, u32::from(u16::from_be_bytes([len0, len1])))?;
+    encapsulated(packet, start, end, to_port)
+}
+
+/// Offset behind the datagram's last byte. A first fragment holds less than the UDP length says.
+#[inline(always)] // a few compares
+fn end(ip: &Ip, len: u32) -> Result<u32, Reason> {
+    if len < HEADER {
+        return Err(Reason::Malformed);
+    }
+    let end = ip.payload.saturating_add(len);
+    match ip.fragment {
+        Fragmented::No if end > ip.end => Err(Reason::Truncated),
+        Fragmented::No => Ok(end),
+        Fragmented::First | Fragmented::Later => Ok(ip.end),
+    }
+}
+
+/// Four zero bytes are the non-ESP marker, one 0xFF alone is a keepalive, less than a header is neither
+/// (RFC 3948 sections 2.2 to 2.4).
+#[inline(always)] // as above
+fn encapsulated<P: Packet>(packet: &P, start: u32, end: u32, to_port: bool) -> Result<Upper, Reason> {
+    let len = end.saturating_sub(start);
+    if len == 1 {
+        let [byte] = packet.load(start).ok_or(Reason::Truncated)?;
+        return if byte == KEEPALIVE { Ok(Upper::Keepalive) } else { Err(Reason::Truncated) };
+    }
+    if len < 4 {
+        return if to_port { Err(Reason::Truncated) } else { Ok(Upper::Other) };
+    }
+    let marker: [u8; 4] = packet.load(start).ok_or(Reason::Truncated)?;
+    if marker == [0; 4] {
+        return Ok(if to_port || len > 4 { Upper::Ike } else { Upper::Other });
+    }
+    let spi = match esp(packet, start, end) {
+        Ok(spi) => spi,
+        Err(_) if !to_port => return Ok(Upper::Other),
+        Err(reason) => return Err(reason),
+    };
+    Ok(Upper::EspInUdp { spi, to_port })
+}

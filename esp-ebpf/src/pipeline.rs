@@ -1,0 +1,88 @@
+//! Inspect, decide, count: one entry for each hook, one exit for all.
+
+use crate::{Link, Outcome, Packet, Tables, classify, parse, policy, verdict};
+use esp_common::{Action, GuardKey, Hook, Mode, Reason, Settings};
+
+/// Where a program stands, and what it was told.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Index of the interface in the interface table.
+    pub iface: u16,
+    /// What its frames start with.
+    pub link: Link,
+    /// There is no XDP program on this interface: TC ingress judges the outer packet too.
+    pub outer_at_tc: bool,
+    /// The settings in force.
+    pub settings: Settings,
+    /// Now, in ns of CLOCK_MONOTONIC at tick resolution.
+    pub now_ns: u64,
+}
+
+/// XDP ingress: the outer packet.
+pub fn xdp<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Action {
+    let outcome = inspect_outer(packet, tables, place).unwrap_or_else(Outcome::from);
+    finish(packet, tables, place, Hook::Xdp, outcome)
+}
+
+/// TC ingress: decrypted packets and clear text; the outer packet too where XDP is not there.
+pub fn tc_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Action {
+    let outcome = inspect_ingress(packet, tables, place).unwrap_or_else(Outcome::from);
+    finish(packet, tables, place, Hook::TcIngress, outcome)
+}
+
+/// TC egress: ESP that leaves, and clear text that must not.
+pub fn tc_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Action {
+    let outcome = inspect_egress(packet, tables, place).unwrap_or_else(Outcome::from);
+    finish(packet, tables, place, Hook::TcEgress, outcome)
+}
+
+#[inline(always)] // one body for each program: as calls the arguments do not fit into five registers
+fn inspect_outer<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Result<Outcome, Reason> {
+    let ip = parse::ip(packet, place.link)?;
+    let upper = parse::upper(packet, &ip)?;
+    Ok(classify::inbound(tables, place, packet.len(), &ip, &upper).into())
+}
+
+#[inline(always)] // as above
+fn inspect_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Result<Outcome, Reason> {
+    let ip = parse::ip(packet, place.link)?;
+    if let Some(sa) = packet.decrypted_by() {
+        return Ok(policy::inner(packet, tables, place, &ip, &sa));
+    }
+    let upper = parse::upper(packet, &ip)?;
+    let reason = if place.outer_at_tc {
+        classify::inbound(tables, place, packet.len(), &ip, &upper)
+    } else {
+        classify::judged(&upper)
+    };
+    Ok(policy::clear_in(packet, tables, place, &ip, reason))
+}
+
+#[inline(always)] // as above
+fn inspect_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Result<Outcome, Reason> {
+    let ip = parse::ip(packet, place.link)?;
+    let upper = parse::upper(packet, &ip)?;
+    let reason = classify::outbound(tables, place, packet.len(), &ip, &upper);
+    Ok(policy::clear_out(packet, tables, place, &ip, reason))
+}
+
+/// Every packet passes here once: it adds to exactly one reason.
+#[inline(always)] // as above
+fn finish<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    place: &Place,
+    hook: Hook,
+    outcome: Outcome,
+) -> Action {
+    let (action, mode) = verdict::action(outcome.reason, &place.settings, place.now_ns);
+    if let Some(guard) = outcome.reason.guard()
+        && mode != Mode::Off
+    {
+        let key =
+            GuardKey { policy: outcome.policy, guard: guard.as_raw(), mode: mode.as_raw(), pad: [0; 2] };
+        tables.count_guard(&key, packet.len());
+    }
+    tables.count_reason(hook, outcome.reason, action, packet.len());
+    action
+}

@@ -1,0 +1,28 @@
+//! Decrypted packets: only what the policies for the SA select may come through it (RFC 4301 section 5.2, step 4).
+
+use super::select;
+use crate::{Outcome, Packet, Place, Tables, parse::Ip};
+use esp_common::{Guard, InnerKey, Mode, Reason, RuleTable, names::INNER_RULES_PER_SA};
+
+/// Any direction: an SA's rules are all for it.
+const ANY_DIR: u8 = 0;
+
+/// Checks a packet against the selectors of the SA that it came through.
+#[inline(always)] // five arguments and a larger result than a BPF call returns
+pub fn inner<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place, ip: &Ip, sa: &InnerKey) -> Outcome {
+    if place.settings.mode(Guard::Selectors) == Mode::Off {
+        return Reason::DecryptedUnchecked.into();
+    }
+    let Some(range) = tables.inner(sa).filter(|range| range.count <= INNER_RULES_PER_SA) else {
+        return Reason::DecryptedUnchecked.into();
+    };
+    let fields = select::fields(packet, ip);
+    if tables.first_rule(RuleTable::Inner, range, &fields, ANY_DIR).is_some() {
+        return Reason::Decrypted.into();
+    }
+    if !place.settings.trusted(place.now_ns) {
+        return Reason::DecryptedUnchecked.into();
+    }
+    let policy = if range.count == 0 { 0 } else { tables.inner_policy(range.first) };
+    Outcome { reason: Reason::SelectorMismatch, policy }
+}

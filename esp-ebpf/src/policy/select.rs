@@ -1,0 +1,34 @@
+//! From a packet to the fields that a selector compares.
+
+use crate::{
+    Packet,
+    parse::{Fragmented, Ip},
+};
+use esp_common::Selector;
+
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+/// Protocols whose first four bytes are two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
+const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
+
+/// The fields as the kernel's flow has them (`xfrm_decode_session`): no ports in fragments, type and code for ICMP.
+#[inline(always)] // its result is larger than the registers that a BPF call can return
+pub(super) fn fields<P: Packet>(packet: &P, ip: &Ip) -> Selector {
+    let (sport, dport) = ports(packet, ip);
+    Selector { src: ip.src, dst: ip.dst, sport, dport, proto: ip.proto, family: ip.family, pad: [0; 2] }
+}
+
+#[inline(always)] // as above
+fn ports<P: Packet>(packet: &P, ip: &Ip) -> (u16, u16) {
+    if ip.fragment != Fragmented::No || ip.payload.saturating_add(4) > ip.end {
+        return (0, 0);
+    }
+    let [a, b, c, d]: [u8; 4] = packet.load(ip.payload).unwrap_or([0; 4]);
+    if WITH_PORTS.contains(&ip.proto) {
+        return (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    }
+    if ip.proto == ICMP || ip.proto == ICMPV6 {
+        return (u16::from(a), u16::from(b));
+    }
+    (0, 0)
+}

@@ -1,0 +1,4 @@
+//! One entry for each hook.
+
+mod tc;
+mod xdp;

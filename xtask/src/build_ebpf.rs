@@ -1,0 +1,55 @@
+//! `cargo xtask build-ebpf`: the eBPF object, with BTF and line tables.
+
+use std::fs;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+
+use crate::setup::toolchain::{self, Toolchain};
+use crate::{command, setup, workspace};
+
+const TARGET: &str = "bpfel-unknown-none";
+/// The verifier's log quotes source lines only if the object has BTF, which bpf-linker makes from full debug information.
+const FLAGS: &str = "-C debuginfo=2 -C link-arg=--btf";
+
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    setup::ensure(&[setup::Need::Ebpf])?;
+    build()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the object to [`workspace::bpf_object`].
+pub(crate) fn build() -> anyhow::Result<()> {
+    let toolchain = toolchain::find()?;
+    command::run(for_bpf(&mut toolchain.cargo("build"), FLAGS))?;
+    let built = workspace::bpf_dir().join(TARGET).join("release/esp");
+    publish(&fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?)
+}
+
+/// Checks the eBPF program with clippy; warnings are errors.
+pub(crate) fn clippy(toolchain: &Toolchain) -> anyhow::Result<()> {
+    command::run(for_bpf(&mut toolchain.clippy(), &format!("{FLAGS} -D warnings")))
+}
+
+fn for_bpf<'a>(cargo: &'a mut Command, flags: &str) -> &'a mut Command {
+    cargo
+        .args(["--package=esp-ebpf", "--bin=esp", "--features=bpf", "--release", "-Zbuild-std=core"])
+        .args(["--target", TARGET, "--target-dir", "target/bpf"])
+        .env("RUSTFLAGS", flags)
+}
+
+/// An object with the same content keeps its age, so that esp-agent is not built again.
+fn publish(object: &[u8]) -> anyhow::Result<()> {
+    let path = workspace::bpf_object();
+    if fs::read(&path).is_ok_and(|old| old == object) {
+        eprintln!("build-ebpf: {} is up to date", path.display());
+        return Ok(());
+    }
+    // In two steps, because a build of esp-agent may read it at this moment.
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, object)
+        .and_then(|()| fs::rename(&fresh, &path))
+        .with_context(|| format!("failed to write {}", path.display()))?;
+    eprintln!("build-ebpf: {} ({} bytes)", path.display(), object.len());
+    Ok(())
+}
