@@ -5,9 +5,12 @@
 //! exist only as long as the process that made them.
 
 pub mod agent;
+pub mod attached;
 pub mod capture;
+pub mod demo;
 pub mod frame;
 pub mod kernel;
+pub mod lab;
 pub mod link;
 pub mod netns;
 pub mod pcap;
