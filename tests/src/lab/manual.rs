@@ -40,7 +40,7 @@ impl Suite {
 /// What `ip` says: "Protocol not supported" where the kernel has no ESP.
 pub fn protect(lab: &Lab, outer: Outer, suite: Suite) -> Result<()> {
     let (a, b) = (outer.server_a().to_string(), outer.server_b().to_string());
-    // Without it an SA carries inner packets of its own outer family only (xfrm_init_state, Linux 2.6.24).
+    // Without it an SA carries inner packets of its own outer family only (copy_from_user_state in net/xfrm/xfrm_user.c).
     let flag = "flag af-unspec";
     let mut states = String::new();
     for (src, dst) in [(&a, &b), (&b, &a)] {
