@@ -5,9 +5,7 @@ use anyhow::{Result, ensure};
 use esp_tests::{
     capture::Kind,
     frame::{Frame, Ipv4, Payload},
-    lab::{
-        CLIENT_A, CLIENT_B, Gateway, Lab, Mode, Outer, Ping, Side, Suite, Tunnel, moved, ping, xfrm_stat,
-    },
+    lab::{CLIENT_A, CLIENT_B, Gateway, Lab, Mode, Outer, Ping, Side, Suite, Tunnel, moved, ping, xfrm_stat},
     link::mac,
     wait::until_ok,
     wire::Wire,
@@ -178,8 +176,12 @@ fn which_hooks_see_a_decrypted_packet() -> Result<()> {
 
 /// Packets by hook and reason, in the order of the keys.
 fn seen(a: &Gateway) -> Result<BTreeMap<usize, u64>> {
-    let places =
-        [("xdp", "esp_known"), ("xdp", "not_esp"), ("tc_ingress", "cleartext_in"), ("tc_ingress", "decrypted")];
+    let places = [
+        ("xdp", "esp_known"),
+        ("xdp", "not_esp"),
+        ("tc_ingress", "cleartext_in"),
+        ("tc_ingress", "decrypted"),
+    ];
     let count = |(at, (hook, reason))| Ok((at, a.reason(hook, reason)?.iter().sum()));
     places.into_iter().enumerate().map(count).collect()
 }

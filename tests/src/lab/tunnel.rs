@@ -4,12 +4,7 @@
 use super::{NET_A, NET_B, Outer, Suite, manual::batch};
 use crate::netns::Netns;
 use anyhow::{Context, Result};
-use std::{
-    fmt::Write as _,
-    fs::File,
-    io::Read as _,
-    net::IpAddr,
-};
+use std::{fmt::Write as _, fs::File, io::Read as _, net::IpAddr};
 
 /// What an SA encapsulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
