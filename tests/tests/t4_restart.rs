@@ -22,7 +22,7 @@ use tempfile::NamedTempFile;
 
 const ROUNDS: u32 = 8;
 /// Tunnels that come or go in each round.
-const TUNNELS: u32 = 10;
+const TUNNELS: u32 = 6;
 const FOREIGN_POLICY: &str = "src 172.30.0.0/16 dst 172.31.0.0/16 dir out";
 /// To the very peer that the agent sets up, under another SPI.
 const FOREIGN_SA: &str = "src 10.55.55.1 dst 10.66.66.1 proto esp spi 0xabcdef";
