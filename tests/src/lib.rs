@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod capture;
+pub mod foreign;
 pub mod frame;
 pub mod kernel;
 pub mod link;
