@@ -128,7 +128,11 @@ impl DatapathError {
     pub fn lacks(&self) -> bool {
         matches!(
             self,
-            Self::NoBpffs(_) | Self::Load(_) | Self::LoadProgram { .. } | Self::NoHook { .. } | Self::Link { .. }
+            Self::NoBpffs(_)
+                | Self::Load(_)
+                | Self::LoadProgram { .. }
+                | Self::NoHook { .. }
+                | Self::Link { .. }
         )
     }
 }
