@@ -4,7 +4,7 @@
 use super::{
     DatapathError, clsact,
     fill::Filler,
-    load::{self, Constants, Loaded},
+    load::{self, Constants, FlushLog, Loaded},
     maps::on,
     pins::{Pins, pin},
 };
@@ -48,12 +48,13 @@ pub struct Target {
 }
 
 /// How an interface was attached.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attached {
     /// As it is kept in the interface table.
     pub slot: IfaceSlot,
     /// Why it is not what one might expect; empty if it is.
     pub note: String,
+    /// The log of a debug object.
+    pub log: Option<FlushLog>,
 }
 
 /// Loads and attaches the programs of one interface. The maps must be filled: the filler that did it is asked for.
@@ -77,7 +78,7 @@ pub fn attach(
     }
     slot.attached = 1;
     write(filler, index, slot)?;
-    Ok(Attached { slot, note })
+    Ok(Attached { slot, note, log: loaded.log() })
 }
 
 /// Notes in the table that an interface has gone, its links with it.
