@@ -4,7 +4,7 @@ use crate::netns::Netns;
 use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{LinkOrder, ProgramInfo, SchedClassifier, TcAttachType, Xdp, XdpMode, tc::TcAttachOptions},
+    programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode, tc::TcAttachOptions},
 };
 use esp_common::names;
 use nix::net::if_::if_nametoindex;
@@ -52,12 +52,4 @@ impl Foreigner {
             Ok(program.info()?.id())
         })
     }
-}
-
-/// Ids of the TCX programs on one side of an interface, in their order.
-///
-/// # Errors
-/// The kernel's.
-pub fn tcx_programs(netns: &Netns, iface: &str, side: TcAttachType) -> Result<Vec<u32>> {
-    netns.run_in(|| Ok(SchedClassifier::query_tcx(iface, side)?.1.iter().map(ProgramInfo::id).collect()))
 }

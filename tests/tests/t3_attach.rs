@@ -1,10 +1,10 @@
 //! Programs come to the interfaces that were asked for and go without a trace; what others have there stays.
 
 use anyhow::{Context, Result, ensure};
-use aya::programs::TcAttachType;
 use esp_tests::{
     agent::{Agent, Binary, PATIENCE},
-    foreign::{Foreigner, tcx_programs},
+    attached,
+    foreign::Foreigner,
     frame::Payload,
     run,
     site::{GATEWAY, NOWHERE, OUTSIDE, PEER, Site, inbound},
@@ -13,6 +13,8 @@ use esp_tests::{
 use std::{process::Output, time::Duration};
 
 const SPI: u32 = 0x1000;
+/// What another program on the interface is called: it is a copy of ours.
+const FOREIGN: &str = "tcx ingress esp_tc_in";
 /// A start that fails says so at once; the rest is for a busy machine.
 const REFUSAL: Duration = Duration::from_secs(30);
 
@@ -22,9 +24,10 @@ fn attach_and_detach_leave_nothing_behind_and_others_alone() -> Result<()> {
     for (mode, xdp) in [("native", Some("native")), ("generic", Some("generic")), ("tc", None)] {
         let site = Site::new()?;
         let mut foreigner = Foreigner::load()?;
-        let foreign = foreigner.tcx(&site.gateway, OUTSIDE)?;
+        foreigner.tcx(&site.gateway, OUTSIDE)?;
         furnish(&site)?;
         let before = footprint(&site)?;
+        assert_eq!(attached::programs(&site.gateway, OUTSIDE)?, [FOREIGN]);
 
         let mut agent = site.agent()?.arg("--attach").arg(mode).start()?;
         let status = agent.status_json()?;
@@ -32,18 +35,17 @@ fn attach_and_detach_leave_nothing_behind_and_others_alone() -> Result<()> {
         assert_eq!(iface["name"], OUTSIDE);
         assert_eq!((&iface["attached"], &iface["tc"]), (&true.into(), &"tcx".into()));
         assert_eq!(iface["xdp"].as_str(), xdp, "{mode}");
-        assert!(link(&site)?.contains("prog/xdp") == xdp.is_some(), "{mode}");
-        let ingress = tcx_programs(&site.gateway, OUTSIDE, TcAttachType::Ingress)?;
-        assert!(ingress.len() == 2 && ingress.contains(&foreign), "{mode}: {ingress:?}");
+        let ours = [FOREIGN, "tcx ingress esp_tc_in", "tcx egress esp_tc_out"];
+        let expected: Vec<&str> = xdp.map(|_| "xdp").into_iter().chain(ours).collect();
+        assert_eq!(attached::programs(&site.gateway, OUTSIDE)?, expected, "{mode}");
         assert_eq!(agent.stop()?, 0);
 
         let detached = detach(&site)?;
         let said = String::from_utf8_lossy(&detached.stdout).into_owned();
         ensure!(detached.status.success() && said.contains("programs on eth5"), "{detached:?}");
-        assert_eq!(footprint(&site)?, before, "{mode}");
-        assert_eq!(tcx_programs(&site.gateway, OUTSIDE, TcAttachType::Ingress)?, [foreign]);
+        expect_same(&site, &before).context(mode)?;
         assert!(detach(&site)?.status.success(), "a second time there is nothing to do");
-        assert_eq!(footprint(&site)?, before, "{mode}");
+        expect_same(&site, &before).context(mode)?;
     }
     Ok(())
 }
@@ -57,7 +59,7 @@ fn teardown_on_exit_leaves_nothing_behind_either() -> Result<()> {
     let mut agent = site.agent()?.arg("--teardown").start()?;
     assert_ne!(footprint(&site)?, before);
     assert_eq!(agent.stop()?, 0);
-    assert_eq!(footprint(&site)?, before);
+    expect_same(&site, &before)?;
     Ok(())
 }
 
@@ -73,7 +75,7 @@ fn a_second_agent_is_refused_and_told_who_is_there() -> Result<()> {
         assert_eq!(second.status.code(), Some(1), "{args:?}: {said}");
         assert!(said.contains(&format!("in use by process {}", agent.pid())), "{args:?}: {said}");
     }
-    assert_eq!(footprint(&site)?, before);
+    expect_same(&site, &before)?;
     assert_eq!(agent.get("/ready")?.0, 200);
     Ok(())
 }
@@ -92,7 +94,7 @@ fn a_foreign_xdp_program_is_named_and_not_touched() -> Result<()> {
         for said in [format!("\"esp_empty\" (id {id})"), "--attach tc".into(), OUTSIDE.into()] {
             assert!(agent.log().contains(&said), "{mode}: {said} is not said:\n{}", agent.log());
         }
-        assert_eq!(footprint(&site)?, before, "{mode}");
+        expect_same(&site, &before).context(mode)?;
     }
 
     let mut agent = site.agent()?.arg("--attach").arg("tc").start()?;
@@ -101,7 +103,7 @@ fn a_foreign_xdp_program_is_named_and_not_touched() -> Result<()> {
     assert!(link(&site)?.contains(&format!("prog/xdp id {id}")), "{}", link(&site)?);
     assert_eq!(agent.stop()?, 0);
     assert!(detach(&site)?.status.success());
-    assert_eq!(footprint(&site)?, before);
+    expect_same(&site, &before)?;
     Ok(())
 }
 
@@ -113,7 +115,7 @@ fn an_interface_that_is_not_there_is_an_error_and_nothing_is_set_up() -> Result<
     let mut agent = site.agent()?.iface("eth9").spawn()?;
     assert_eq!(agent.wait_exit(REFUSAL)?, 1);
     assert!(agent.log().contains("failed to find interface eth9"), "{}", agent.log());
-    assert_eq!(footprint(&site)?, before);
+    expect_same(&site, &before)?;
     Ok(())
 }
 
@@ -158,7 +160,7 @@ fn an_interface_with_a_dot_in_its_name_and_one_beside_it() -> Result<()> {
     assert_eq!(again.metric("esp_agent_datapath_attached", &[("mode", "tcx")])?, 2);
     drop(again);
     assert!(detach(&site)?.status.success());
-    assert_eq!(footprint(&site)?, before);
+    expect_same(&site, &before)?;
     Ok(())
 }
 
@@ -183,7 +185,6 @@ fn furnish(site: &Site) -> Result<()> {
 fn footprint(site: &Site) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for line in [
-        // Without its counters and timers, which move by themselves.
         "ip -o -details link".to_owned(),
         "ip xfrm policy".to_owned(),
         "ip xfrm state".to_owned(),
@@ -196,10 +197,15 @@ fn footprint(site: &Site) -> Result<Vec<String>> {
         let output = run::text(site.gateway.command(program).args(args.split(' ')))?;
         found.push(format!("{line}:\n{output}"));
     }
-    for side in [TcAttachType::Ingress, TcAttachType::Egress] {
-        found.push(format!("tcx {side:?}: {:?}", tcx_programs(&site.gateway, OUTSIDE, side)?));
-    }
+    found.push(format!("programs:\n{:#?}", attached::programs(&site.gateway, OUTSIDE)?));
     Ok(found)
+}
+
+fn expect_same(site: &Site, before: &[String]) -> Result<()> {
+    for (now, before) in footprint(site)?.iter().zip(before) {
+        ensure!(now == before, "not as it was: {now}\nbefore: {before}");
+    }
+    Ok(())
 }
 
 fn link(site: &Site) -> Result<String> {

@@ -1,9 +1,9 @@
 //! The agent comes and goes, the datapath stays: no packet and no count is lost.
 
 use anyhow::{Context, Result, ensure};
-use aya::programs::{SchedClassifier, TcAttachType};
 use esp_tests::{
     agent::{Agent, Binary, PATIENCE},
+    attached,
     frame::Payload,
     promtext::Scrape,
     site::{GATEWAY, NOWHERE, OUTSIDE, Site, inbound},
@@ -22,6 +22,8 @@ use tempfile::NamedTempFile;
 
 const SPI: u32 = 0x1000;
 const ROUNDS: u32 = 5;
+/// One for each hook.
+const PROGRAMS: [&str; 3] = ["xdp", "tcx ingress esp_tc_in", "tcx egress esp_tc_out"];
 /// Between two frames of the traffic.
 const PACE: Duration = Duration::from_millis(1);
 /// What an orchestrator waits before it sends SIGKILL is longer.
@@ -85,7 +87,8 @@ fn every_packet_is_counted_across_kills_at_any_moment() -> Result<()> {
             let after = counted_by(&status(&site)?, "xdp")?;
             ensure!(after >= before, "round {round}, {moment} packets: {after} after {before}");
             before = after;
-            ensure!(programs(&site)? == [1, 1, 1], "round {round}, {moment} packets: {:?}", programs(&site)?);
+            let programs = attached::programs(&site.gateway, OUTSIDE)?;
+            ensure!(programs == PROGRAMS, "round {round}, {moment} packets: {programs:?}");
         }
         drop(end);
         sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -101,7 +104,7 @@ fn every_packet_is_counted_across_kills_at_any_moment() -> Result<()> {
     }
     assert_eq!(scrape.sum("esp_spi_packets_total", &[("spi", "0x00001000")]), Some(sent));
     assert_eq!(scrape.sum("esp_packets_total", &[("action", "drop")]), None);
-    assert_eq!(programs(&site)?, [1, 1, 1]);
+    assert_eq!(attached::programs(&site.gateway, OUTSIDE)?, PROGRAMS);
     assert_eq!(links(&site)?.len(), 3, "{:?}", links(&site)?);
     Ok(())
 }
@@ -213,15 +216,6 @@ fn status(site: &Site) -> Result<Value> {
 fn counted_by(status: &Value, hook: &str) -> Result<u64> {
     let rows = status["reasons"].as_array().context("no reasons")?;
     Ok(rows.iter().filter(|row| row["hook"] == hook).filter_map(|row| row["packets"].as_u64()).sum())
-}
-
-/// Programs at XDP, TC ingress and TC egress.
-fn programs(site: &Site) -> Result<[usize; 3]> {
-    let xdp = site.gateway.ip(&format!("-details link show dev {OUTSIDE}"))?.matches("prog/xdp").count();
-    site.gateway.run_in(|| {
-        let tcx = |side| Ok::<_, anyhow::Error>(SchedClassifier::query_tcx(OUTSIDE, side)?.1.len());
-        Ok([xdp, tcx(TcAttachType::Ingress)?, tcx(TcAttachType::Egress)?])
-    })
 }
 
 fn links(site: &Site) -> Result<Vec<std::ffi::OsString>> {
