@@ -8,6 +8,7 @@ pub mod agent;
 pub mod attached;
 pub mod capture;
 pub mod demo;
+pub mod foreign;
 pub mod frame;
 pub mod kernel;
 pub mod lab;
