@@ -5,6 +5,7 @@
 //! exist only as long as the process that made them.
 
 pub mod agent;
+pub mod bench;
 pub mod capture;
 pub mod frame;
 pub mod kernel;
