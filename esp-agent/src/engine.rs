@@ -14,6 +14,7 @@ use crate::picture::Effect;
 use crate::plan::Observed;
 use crate::record::Record;
 use crate::shared::Shared;
+use crate::snapshot::{TcMode, XdpMode};
 use crate::xfrm::events::{Event, Events};
 use crate::xfrm::netlink::Netlink;
 use crate::{clock, install, mirror, sweep};
@@ -113,8 +114,9 @@ impl Engine {
             xdp_program: link.xdp_prog_id,
         };
         let attached = attach::attach(&self.pins, &self.config.sizes, &mut self.filler, &target, self.mode)?;
-        let (xdp, tc) = (attached.slot.xdp, attached.slot.tc);
-        tracing::info!(iface = %link.name, xdp, tc, note = %attached.note, "attached");
+        let xdp = XdpMode::of(&attached.slot).map_or("none", XdpMode::label);
+        let tc = TcMode::of(&attached.slot).map_or("none", TcMode::label);
+        tracing::info!("attached to {}: xdp {xdp}, tc {tc} {}", link.name, attached.note);
         self.shared.state().iface_notes.insert(link.name.clone(), attached.note);
         Ok(())
     }
@@ -276,6 +278,9 @@ impl Engine {
         let fresh = config::load(&path)?;
         if fresh.sizes != self.config.sizes {
             return Err(Failure::Usage("sizes in [maps] change with a restart only"));
+        }
+        if fresh.ifaces != self.config.ifaces || fresh.metrics != self.config.metrics {
+            tracing::warn!("`interfaces` and `metrics` change with a restart only: those of the start stay");
         }
         let observed = install::install(&fresh, &mut self.xfrm, &mut self.record)?;
         self.shared.picture().name(&fresh);

@@ -5,10 +5,13 @@
 //! exist only as long as the process that made them.
 
 pub mod agent;
+pub mod attached;
 pub mod bench;
 pub mod capture;
+pub mod demo;
 pub mod frame;
 pub mod kernel;
+pub mod lab;
 pub mod link;
 pub mod netns;
 pub mod pcap;
