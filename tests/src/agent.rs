@@ -1,6 +1,6 @@
 //! The agent as a process.
 
-mod http;
+pub mod http;
 mod launch;
 
 pub use launch::{Binary, Launch};

@@ -16,5 +16,7 @@ pub mod netns;
 pub mod pcap;
 pub mod promtext;
 pub mod run;
+pub mod site;
+pub mod tally;
 pub mod wait;
 pub mod wire;

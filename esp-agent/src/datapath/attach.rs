@@ -10,7 +10,7 @@ use super::{
 };
 use crate::config::Sizes;
 use aya::programs::{
-    LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode,
+    LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode,
     links::{FdLink, PinnedLink},
     loaded_programs,
     tc::{SchedClassifierLink, TcAttachOptions},
@@ -131,14 +131,17 @@ fn outer(
         AttachMode::Generic => &[IfaceSlot::XDP_GENERIC],
         AttachMode::Tc => &[],
     };
-    let mut refused = String::new();
+    let mut note = String::new();
     if !wanted.is_empty() {
         let mut loaded = load::programs(pins, sizes, constants)?;
         for how in wanted {
             match xdp(pins, loaded.xdp()?, target, *how, earlier) {
-                Ok(()) => return Ok((loaded, *how, refused)),
+                Ok(()) => return Ok((loaded, *how, note)),
                 Err(DatapathError::Attach { source, how, .. }) if mode == AttachMode::Auto => {
-                    refused = format!("{how} XDP was refused: {}", chain(&source));
+                    note = format!("{how} XDP was refused: {}", chain(&source));
+                }
+                Err(DatapathError::NoHook { how, .. }) if mode == AttachMode::Auto => {
+                    note = format!("the driver has no {how} XDP");
                 }
                 Err(error) => return Err(error),
             }
@@ -146,7 +149,7 @@ fn outer(
     }
     unpin(pins, &target.name, names::PROG_XDP)?;
     let loaded = load::programs(pins, sizes, Constants { outer_at_tc: true, ..constants })?;
-    Ok((loaded, 0, refused))
+    Ok((loaded, 0, note))
 }
 
 fn xdp(pins: &Pins, program: &mut Xdp, target: &Target, how: u8, earlier: u8) -> Result<(), DatapathError> {
@@ -165,8 +168,7 @@ fn xdp(pins: &Pins, program: &mut Xdp, target: &Target, how: u8, earlier: u8) ->
         IfaceSlot::XDP_NATIVE => (XdpMode::Driver, "native"),
         _ => (XdpMode::Skb, "generic"),
     };
-    let failed =
-        |source| DatapathError::Attach { name, iface: target.name.clone(), how, source: Box::new(source) };
+    let failed = |source| refused(name, target, how, source);
     let id = program.attach_to_if_index(target.ifindex, mode).map_err(failed)?;
     let link = program.take_link(id).map_err(failed)?;
     keep(link.try_into(), pins, target, name)
@@ -203,14 +205,7 @@ fn tc(
     }
     unpin(pins, &target.name, name)?;
     let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-    let failed = |how| {
-        move |source| DatapathError::Attach {
-            name,
-            iface: target.name.clone(),
-            how,
-            source: Box::new(source),
-        }
-    };
+    let failed = |how| move |source| refused(name, target, how, source);
     if KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0)) {
         let id = program.attach_with_options(&target.name, side, order).map_err(failed("tcx"))?;
         let link = program.take_link(id).map_err(failed("tcx"))?;
@@ -223,6 +218,17 @@ fn tc(
     clsact::attach(program, &target.name, side).map_err(failed("clsact"))?;
     slot.tc = IfaceSlot::TC_CLSACT;
     Ok(())
+}
+
+/// `EOPNOTSUPP` is the driver's answer when it has no XDP (`dev_xdp_install` in net/core/dev.c).
+fn refused(name: &'static str, target: &Target, how: &'static str, source: ProgramError) -> DatapathError {
+    let iface = target.name.clone();
+    if let ProgramError::SyscallError(error) = &source
+        && error.io_error.raw_os_error() == Some(libc::EOPNOTSUPP)
+    {
+        return DatapathError::NoHook { name, iface, how };
+    }
+    DatapathError::Attach { name, iface, how, source: Box::new(source) }
 }
 
 fn keep(
