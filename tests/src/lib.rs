@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod attached;
+pub mod bench;
 pub mod capture;
 pub mod demo;
 pub mod foreign;
