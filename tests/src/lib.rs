@@ -16,6 +16,7 @@ pub mod lab;
 pub mod link;
 pub mod netns;
 pub mod pcap;
+pub mod probe;
 pub mod promtext;
 pub mod run;
 pub mod site;
