@@ -6,12 +6,17 @@
 
 pub mod agent;
 pub mod capture;
+pub mod cases;
 pub mod frame;
+pub mod host;
 pub mod kernel;
 pub mod link;
 pub mod netns;
 pub mod pcap;
 pub mod promtext;
 pub mod run;
+pub mod strategy;
+pub mod tables;
 pub mod wait;
 pub mod wire;
+pub mod world;
