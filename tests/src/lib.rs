@@ -14,6 +14,7 @@ pub mod link;
 pub mod netns;
 pub mod pcap;
 pub mod promtext;
+pub mod recorded;
 pub mod run;
 pub mod strategy;
 pub mod tables;
