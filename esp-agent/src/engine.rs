@@ -5,6 +5,7 @@ use crate::datapath::{
     attach::{self, AttachMode, Target},
     fill::{FULL, Filler},
     image::Image,
+    load::FlushLog,
     pins::Pins,
 };
 use crate::failure::Failure;
@@ -56,6 +57,8 @@ pub struct Engine {
     pub record: Record,
     /// What scrapes read.
     pub shared: Shared,
+    /// Logs of a debug object.
+    pub logs: Vec<FlushLog>,
 }
 
 impl Engine {
@@ -118,6 +121,7 @@ impl Engine {
         let tc = TcMode::of(&attached.slot).map_or("none", TcMode::label);
         tracing::info!("attached to {}: xdp {xdp}, tc {tc} {}", link.name, attached.note);
         self.shared.state().iface_notes.insert(link.name.clone(), attached.note);
+        self.logs.extend(attached.log);
         Ok(())
     }
 
@@ -232,6 +236,7 @@ impl Engine {
     /// A map cannot be written.
     pub fn beat(&mut self) -> Result<(), Failure> {
         self.filler.set(|settings| settings.lease_ns = lease())?;
+        self.logs.iter_mut().for_each(|flush| flush());
         let saved = self.shared.state().save(&self.instance);
         if let Err(error) = saved {
             tracing::warn!(

@@ -173,5 +173,6 @@ fn prepare(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -
         config,
         ifaces,
         shared,
+        logs: Vec::new(),
     })
 }

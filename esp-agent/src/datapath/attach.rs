@@ -4,13 +4,13 @@
 use super::{
     DatapathError, clsact,
     fill::Filler,
-    load::{self, Constants, Loaded},
+    load::{self, Constants, FlushLog, Loaded},
     maps::on,
     pins::{Pins, pin},
 };
 use crate::config::Sizes;
 use aya::programs::{
-    LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode,
+    LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode,
     links::{FdLink, PinnedLink},
     loaded_programs,
     tc::{SchedClassifierLink, TcAttachOptions},
@@ -48,12 +48,13 @@ pub struct Target {
 }
 
 /// How an interface was attached.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attached {
     /// As it is kept in the interface table.
     pub slot: IfaceSlot,
     /// Why it is not what one might expect; empty if it is.
     pub note: String,
+    /// The log of a debug object.
+    pub log: Option<FlushLog>,
 }
 
 /// Loads and attaches the programs of one interface. The maps must be filled: the filler that did it is asked for.
@@ -77,7 +78,7 @@ pub fn attach(
     }
     slot.attached = 1;
     write(filler, index, slot)?;
-    Ok(Attached { slot, note })
+    Ok(Attached { slot, note, log: loaded.log() })
 }
 
 /// Notes in the table that an interface has gone, its links with it.
@@ -131,14 +132,17 @@ fn outer(
         AttachMode::Generic => &[IfaceSlot::XDP_GENERIC],
         AttachMode::Tc => &[],
     };
-    let mut refused = String::new();
+    let mut note = String::new();
     if !wanted.is_empty() {
         let mut loaded = load::programs(pins, sizes, constants)?;
         for how in wanted {
             match xdp(pins, loaded.xdp()?, target, *how, earlier) {
-                Ok(()) => return Ok((loaded, *how, refused)),
+                Ok(()) => return Ok((loaded, *how, note)),
                 Err(DatapathError::Attach { source, how, .. }) if mode == AttachMode::Auto => {
-                    refused = format!("{how} XDP was refused: {}", chain(&source));
+                    note = format!("{how} XDP was refused: {}", chain(&source));
+                }
+                Err(DatapathError::NoHook { how, .. }) if mode == AttachMode::Auto => {
+                    note = format!("the driver has no {how} XDP");
                 }
                 Err(error) => return Err(error),
             }
@@ -146,7 +150,7 @@ fn outer(
     }
     unpin(pins, &target.name, names::PROG_XDP)?;
     let loaded = load::programs(pins, sizes, Constants { outer_at_tc: true, ..constants })?;
-    Ok((loaded, 0, refused))
+    Ok((loaded, 0, note))
 }
 
 fn xdp(pins: &Pins, program: &mut Xdp, target: &Target, how: u8, earlier: u8) -> Result<(), DatapathError> {
@@ -165,8 +169,7 @@ fn xdp(pins: &Pins, program: &mut Xdp, target: &Target, how: u8, earlier: u8) ->
         IfaceSlot::XDP_NATIVE => (XdpMode::Driver, "native"),
         _ => (XdpMode::Skb, "generic"),
     };
-    let failed =
-        |source| DatapathError::Attach { name, iface: target.name.clone(), how, source: Box::new(source) };
+    let failed = |source| refused(name, target, how, source);
     let id = program.attach_to_if_index(target.ifindex, mode).map_err(failed)?;
     let link = program.take_link(id).map_err(failed)?;
     keep(link.try_into(), pins, target, name)
@@ -203,14 +206,7 @@ fn tc(
     }
     unpin(pins, &target.name, name)?;
     let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-    let failed = |how| {
-        move |source| DatapathError::Attach {
-            name,
-            iface: target.name.clone(),
-            how,
-            source: Box::new(source),
-        }
-    };
+    let failed = |how| move |source| refused(name, target, how, source);
     if KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0)) {
         let id = program.attach_with_options(&target.name, side, order).map_err(failed("tcx"))?;
         let link = program.take_link(id).map_err(failed("tcx"))?;
@@ -223,6 +219,17 @@ fn tc(
     clsact::attach(program, &target.name, side).map_err(failed("clsact"))?;
     slot.tc = IfaceSlot::TC_CLSACT;
     Ok(())
+}
+
+/// `EOPNOTSUPP` is the driver's answer when it has no XDP (`dev_xdp_install` in net/core/dev.c).
+fn refused(name: &'static str, target: &Target, how: &'static str, source: ProgramError) -> DatapathError {
+    let iface = target.name.clone();
+    if let ProgramError::SyscallError(error) = &source
+        && error.io_error.raw_os_error() == Some(libc::EOPNOTSUPP)
+    {
+        return DatapathError::NoHook { name, iface, how };
+    }
+    DatapathError::Attach { name, iface, how, source: Box::new(source) }
 }
 
 fn keep(
