@@ -122,7 +122,10 @@ impl Engine {
         let attached = attach::attach(&self.pins, &self.config.sizes, &mut self.filler, &target, self.mode)?;
         let xdp = XdpMode::of(&attached.slot).map_or("none", XdpMode::label);
         let tc = TcMode::of(&attached.slot).map_or("none", TcMode::label);
-        tracing::info!("attached to {}: xdp {xdp}, tc {tc} {}", link.name, attached.note);
+        tracing::info!("attached to {}: xdp {xdp}, tc {tc}", link.name);
+        if !attached.note.is_empty() {
+            tracing::warn!("{}: {}", link.name, attached.note);
+        }
         self.shared.state().iface_notes.insert(link.name.clone(), attached.note);
         self.logs.extend(attached.log);
         Ok(())
