@@ -11,16 +11,16 @@ pub struct Selector {
     pub src: Addr,
     /// Destination address.
     pub dst: Addr,
-    /// Source port, or ICMP type (as the kernel's flow has it); 0 in a fragment.
+    /// Source port, or ICMP type (as the kernel's flow has it); 0 where unknown.
     pub sport: u16,
-    /// Destination port, or ICMP code; 0 in a fragment.
+    /// Destination port, or ICMP code; 0 where unknown.
     pub dport: u16,
     /// Upper-layer protocol.
     pub proto: u8,
     /// 4 or 6.
     pub family: u8,
-    /// Zero.
-    pub pad: [u8; 2],
+    /// All ones; zero where the packet does not show its ports (a fragment).
+    pub port_mask: u16,
 }
 
 /// What a policy wants (RFC 4301 section 4.4.1).
@@ -42,6 +42,9 @@ impl RuleAction {
         self as u8
     }
 }
+
+/// The bit of the action that [`RuleAction::Protect`] alone has.
+const PROTECT_BIT: u16 = RuleAction::Protect as u16;
 
 /// One policy of the SPD, ready for comparison. Ports and numbers are native-endian here.
 #[repr(C)]
@@ -94,16 +97,20 @@ impl Rule {
 
     /// True when the packet lies in the selector and the rule is of direction `dir`.
     ///
+    /// Where the packet does not show its ports, a rule that asks for some matches if it lets pass and does not if it
+    /// protects: no packet is dropped for what cannot be seen.
+    ///
     /// One sum of differences and one comparison: branches would be mispredicted once for each rule.
     #[inline(always)] // the body of the rule loop: a call for each rule would cost more than the compare
     #[must_use]
     pub const fn matches(&self, packet: &Selector, dir: u8) -> bool {
         let ports =
             ((packet.sport ^ self.sport) & self.sport_mask) | ((packet.dport ^ self.dport) & self.dport_mask);
+        let asked = packet.port_mask | 0_u16.wrapping_sub((self.verdict >> 4) as u16 & PROTECT_BIT);
         let proto = (packet.proto ^ self.proto) & self.proto_mask;
         let kind = proto | (packet.family ^ self.family) | ((self.verdict & dir) ^ dir);
         let addresses = self.src.difference(packet.src) | self.dst.difference(packet.dst);
-        addresses | (ports as u64) | (kind as u64) == 0
+        addresses | ((ports & asked) as u64) | (kind as u64) == 0
     }
 }
 
@@ -131,4 +138,5 @@ pub enum RuleTable {
 const _: () = {
     assert!(size_of::<Selector>() == 40 && size_of::<Rule>() == 80);
     assert!(size_of::<RuleRange>() == 8);
+    assert!(PROTECT_BIT == 1 && (RuleAction::Bypass as u16 | RuleAction::Discard as u16) & PROTECT_BIT == 0);
 };

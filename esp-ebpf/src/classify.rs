@@ -26,10 +26,13 @@ pub fn inbound<T: Tables>(tables: &T, place: &Place, len: u32, ip: &Ip, upper: &
 }
 
 /// A packet at TC ingress that XDP has judged: only its kind still matters.
-#[inline(always)] // a match on one register
-pub fn judged(upper: &Upper) -> Reason {
-    match upper {
+#[inline(always)] // a match on one register, seldom a lookup
+pub fn judged<T: Tables>(tables: &T, ip: &Ip, upper: &Upper) -> Reason {
+    match *upper {
         Upper::Esp(_) | Upper::EspInUdp { to_port: true, .. } => Reason::EspJudged,
+        Upper::EspInUdp { to_port: false, spi } if tables.sa(&FlowKey::new(ip.dst, spi)).is_some() => {
+            Reason::EspJudged
+        }
         Upper::EspInUdp { to_port: false, .. } => Reason::NotEsp,
         Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => plain(upper),
     }

@@ -75,6 +75,7 @@ pub fn ip<P: Packet>(packet: &P, link: Link) -> Result<Ip, Reason> {
         Link::Ethernet => eth::find_ip(packet)?,
         Link::Ip => bare(packet)?,
     };
+    let start = packet.settle(start);
     match family {
         4 => ipv4::read(packet, start),
         _ => ipv6::read(packet, start),
@@ -94,6 +95,16 @@ pub fn upper<P: Packet>(packet: &P, ip: &Ip) -> Result<Upper, Reason> {
         UDP => udp::read(packet, ip),
         _ => Ok(Upper::Other),
     }
+}
+
+/// Segments that the stack has not cut yet may together be longer than the length field counts; it is zero then
+/// (BIG TCP: IPv6 since Linux 5.19, IPv4 since 6.3).
+#[inline(always)] // two compares
+fn length<P: Packet>(packet: &P, start: u32, field: u16) -> u32 {
+    if field == 0 && packet.len() > u32::from(u16::MAX) {
+        return packet.len().saturating_sub(start);
+    }
+    u32::from(field)
 }
 
 /// The SPI of an ESP header: eight bytes of it must be there (RFC 4303 section 2).

@@ -49,11 +49,11 @@ fn inspect_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) 
     if let Some(sa) = packet.decrypted_by() {
         return Ok(policy::inner(packet, tables, place, &ip, &sa));
     }
-    let upper = parse::upper(packet, &ip)?;
-    let reason = if place.outer_at_tc {
-        classify::inbound(tables, place, packet.len(), &ip, &upper)
-    } else {
-        classify::judged(&upper)
+    let reason = match parse::upper(packet, &ip) {
+        Ok(upper) if place.outer_at_tc => classify::inbound(tables, place, packet.len(), &ip, &upper),
+        Ok(upper) => classify::judged(tables, &ip, &upper),
+        // A broken payload does not make the packet any less clear text.
+        Err(reason) => reason,
     };
     Ok(policy::clear_in(packet, tables, place, &ip, reason))
 }
@@ -61,8 +61,11 @@ fn inspect_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) 
 #[inline(always)] // as above
 fn inspect_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Result<Outcome, Reason> {
     let ip = parse::ip(packet, place.link)?;
-    let upper = parse::upper(packet, &ip)?;
-    let reason = classify::outbound(tables, place, packet.len(), &ip, &upper);
+    let reason = match parse::upper(packet, &ip) {
+        Ok(upper) => classify::outbound(tables, place, packet.len(), &ip, &upper),
+        // As above.
+        Err(reason) => reason,
+    };
     Ok(policy::clear_out(packet, tables, place, &ip, reason))
 }
 

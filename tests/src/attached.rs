@@ -19,9 +19,7 @@ pub fn programs(netns: &Netns, iface: &str) -> Result<Vec<String>> {
     }
     for (name, hook) in [("ingress", TcAttachType::Ingress), ("egress", TcAttachType::Egress)] {
         all.extend(tcx(netns, iface, hook)?.into_iter().map(|program| format!("tcx {name} {program}")));
-        let mut tc = netns.command("tc");
-        let filters = crate::run::text(tc.args(["filter", "show", "dev", iface, name]))?;
-        all.extend(filters.lines().filter(|line| line.contains("bpf")).map(|line| format!("{name} {line}")));
+        all.extend(clsact(netns, iface, name)?.into_iter().map(|program| format!("clsact {name} {program}")));
     }
     Ok(all)
 }
@@ -39,7 +37,18 @@ fn tcx(netns: &Netns, iface: &str, hook: TcAttachType) -> Result<Vec<String>> {
     })
 }
 
-/// The files and directories below the agent's usual place on the namespace's BPF file system.
+/// `filter protocol all pref 50 bpf chain 0 handle 0x1 NAME direct-action ...`
+fn clsact(netns: &Netns, iface: &str, hook: &str) -> Result<Vec<String>> {
+    let mut tc = netns.command("tc");
+    let filters = crate::run::text(tc.args(["filter", "show", "dev", iface, hook]))?;
+    let program = |line: &str| {
+        let (_, after) = line.split_once(" bpf ")?.1.split_once(" handle ")?;
+        after.split_whitespace().nth(1).map(str::to_owned)
+    };
+    Ok(filters.lines().filter_map(program).collect())
+}
+
+/// The files below the agent's usual place on the namespace's BPF file system.
 ///
 /// # Errors
 /// When a directory cannot be read.

@@ -1,15 +1,20 @@
 //! The programs in the running kernel, without pins and without interfaces: frames go in by `BPF_PROG_TEST_RUN`.
 
-use anyhow::{Context as _, Result, anyhow};
+mod counts;
+mod tell;
+
+use crate::world::World;
+use anyhow::{Context, Result};
 use aya::{
-    Ebpf, EbpfLoader, Pod, TestRun as _,
-    maps::{Array, HashMap, MapData, PerCpuArray},
+    Ebpf, EbpfLoader, TestRun as _,
     programs::{SchedClassifier, TestRunOptions, Xdp},
 };
-use esp_common::{Action, Counter, Hook, Reason, counter::reason_index, names};
+use esp_common::{Action, Hook, names};
 
-/// What the programs are told.
-#[derive(Clone, Copy, Default, Debug)]
+pub use counts::SeenFlow;
+
+/// What the programs are told when they are loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Constants {
     /// TC judges the outer packet.
     pub outer_at_tc: bool,
@@ -17,9 +22,20 @@ pub struct Constants {
     pub no_ethernet: bool,
 }
 
+impl Constants {
+    /// Each variant that can be loaded.
+    pub const ALL: [Self; 4] = [
+        Self { outer_at_tc: false, no_ethernet: false },
+        Self { outer_at_tc: false, no_ethernet: true },
+        Self { outer_at_tc: true, no_ethernet: false },
+        Self { outer_at_tc: true, no_ethernet: true },
+    ];
+}
+
 /// The object, loaded.
 pub struct Kernel {
     ebpf: Ebpf,
+    told: World,
 }
 
 impl Kernel {
@@ -41,28 +57,28 @@ impl Kernel {
                 ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("failed to load {name}"))?;
         }
-        Ok(Self { ebpf })
-    }
-
-    /// Writes an element of an array.
-    ///
-    /// Errors: no such map, or the kernel's.
-    pub fn set<V: Pod>(&mut self, map: &str, index: u32, value: V) -> Result<()> {
-        let map = self.ebpf.map_mut(map).context("no such map")?;
-        Array::<&mut MapData, V>::try_from(map)?.set(index, value, 0).map_err(|error| anyhow!(error))
-    }
-
-    /// Writes an entry of a hash map.
-    ///
-    /// Errors: no such map, or the kernel's.
-    pub fn insert<K: Pod, V: Pod>(&mut self, map: &str, key: K, value: V) -> Result<()> {
-        let map = self.ebpf.map_mut(map).context("no such map")?;
-        HashMap::<&mut MapData, K, V>::try_from(map)?.insert(key, value, 0).map_err(|error| anyhow!(error))
+        Ok(Self { ebpf, told: World::default() })
     }
 
     /// The object, for maps that a test reads itself.
     pub fn ebpf(&self) -> &Ebpf {
         &self.ebpf
+    }
+
+    /// Runs one frame through the program of `hook`; its verdict.
+    ///
+    /// Errors: the kernel's, or a return value that no verdict has.
+    pub fn verdict(&self, hook: Hook, frame: &[u8]) -> Result<Action> {
+        let (program, pass, drop) = match hook {
+            Hook::Xdp => (names::PROG_XDP, XDP_PASS, XDP_DROP),
+            Hook::TcIngress => (names::PROG_TC_IN, TC_ACT_UNSPEC, TC_ACT_SHOT),
+            Hook::TcEgress => (names::PROG_TC_OUT, TC_ACT_UNSPEC, TC_ACT_SHOT),
+        };
+        match self.run(program, frame, 1)?.0 {
+            value if value == pass => Ok(Action::Pass),
+            value if value == drop => Ok(Action::Drop),
+            value => anyhow::bail!("{program} returned {value}"),
+        }
     }
 
     /// Runs one frame `repeat` times; the program's return value and the kernel's mean ns for one run.
@@ -84,26 +100,25 @@ impl Kernel {
         };
         Ok((result.return_value, result.duration.as_nanos().try_into()?))
     }
-
-    /// All reasons that were counted on slot 0.
-    ///
-    /// Errors: the map cannot be read.
-    pub fn reasons(&self) -> Result<Vec<(Hook, Reason, Action, Counter)>> {
-        let map = self.ebpf.map(names::MAP_REASONS).context("no such map")?;
-        let map = PerCpuArray::<&MapData, Counter>::try_from(map)?;
-        let mut found = Vec::new();
-        for hook in Hook::ALL {
-            for reason in Reason::ALL.iter().copied() {
-                for action in Action::ALL {
-                    let values = map.get(&reason_index(0, hook, reason, action), 0)?;
-                    let packets: u64 = values.iter().map(|cpu| cpu.packets).sum();
-                    let bytes = values.iter().map(|cpu| cpu.bytes).sum();
-                    if packets > 0 {
-                        found.push((hook, reason, action, Counter { packets, bytes }));
-                    }
-                }
-            }
-        }
-        Ok(found)
-    }
 }
+
+/// True when `BPF_PROG_TEST_RUN` takes the frame: a page less its headroom, an Ethernet header at least, and behind it for TC
+/// the IP header that its type names (net/bpf/test_run.c, Linux 6.18).
+#[must_use]
+pub fn takes(hook: Hook, frame: &[u8]) -> bool {
+    const ETHERNET: usize = 14;
+    let shortest = match (hook, frame.get(12..ETHERNET)) {
+        (Hook::TcIngress | Hook::TcEgress, Some([0x08, 0x00])) => ETHERNET + 20,
+        (Hook::TcIngress | Hook::TcEgress, Some([0x86, 0xdd])) => ETHERNET + 40,
+        (Hook::TcIngress | Hook::TcEgress, _) => ETHERNET + 1,
+        (Hook::Xdp, _) => ETHERNET,
+    };
+    (shortest..=3_000).contains(&frame.len())
+}
+
+/// `enum xdp_action`.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+/// `TC_ACT_*` of linux/pkt_cls.h.
+const TC_ACT_UNSPEC: u32 = -1_i32 as u32;
+const TC_ACT_SHOT: u32 = 2;

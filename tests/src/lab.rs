@@ -60,13 +60,13 @@ impl Outer {
     }
 }
 
-/// The networks behind the gateways.
+/// The networks behind server-a.
 pub const NET_A: [&str; 2] = ["192.168.1.0/24", "fd00:1::/64"];
 /// The networks behind server-b.
 pub const NET_B: [&str; 2] = ["192.168.2.0/24", "fd00:2::/64"];
-/// client-a.
+/// The addresses of client-a, IPv4 and IPv6.
 pub const CLIENT_A: [IpAddr; 2] = [v4(192, 168, 1, 2), v6(1, 2)];
-/// client-b.
+/// The addresses of client-b, IPv4 and IPv6.
 pub const CLIENT_B: [IpAddr; 2] = [v4(192, 168, 2, 2), v6(2, 2)];
 
 /// The five hosts. They go when this goes.

@@ -70,17 +70,13 @@ fn ifaces(args: &Run, config: &Config) -> Result<Vec<String>, Failure> {
 }
 
 async fn start(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -> Result<(), Failure> {
-    let listener = listen(&args, &config).await?;
-    let links = net::links().await?;
-    if let Some(name) = ifaces.iter().find(|name| !links.iter().any(|link| link.name == **name)) {
-        return Err(Failure::NoInterface(name.clone()));
-    }
-    let fresh = !super::pins(&instance).exist();
+    // Pins that are gone say nothing about SAs and policies.
+    let fresh = !super::pins(&instance).exist() && !Record::exists(&instance);
     let teardown = args.teardown;
     let place = instance.clone();
     let ready = Ready::default();
     let outcome = match bring_up(instance, config, ifaces, args, &ready).await {
-        Ok((engine, following)) => serve_until_told(engine, following, listener, ready).await,
+        Ok((engine, following, listener)) => serve_until_told(engine, following, listener, ready).await,
         Err(failure) if fresh => {
             // A first start that fails leaves the host as it was. What it says is why it failed.
             if let Err(second) = super::detach::all(&place).await {
@@ -106,7 +102,12 @@ async fn bring_up(
     ifaces: Vec<String>,
     args: Run,
     ready: &Ready,
-) -> Result<(Engine, Following), Failure> {
+) -> Result<(Engine, Following, TcpListener), Failure> {
+    let listener = listen(&args, &config).await?;
+    let links = net::links().await?;
+    if let Some(name) = ifaces.iter().find(|name| !links.iter().any(|link| link.name == **name)) {
+        return Err(Failure::NoInterface(name.clone()));
+    }
     let (attached, mirrored) = (ready.hold("datapath attached"), ready.hold("first mirror of xfrm_stat"));
     let following = (Events::subscribe()?, NetEvents::subscribe()?);
     let mut engine = prepare(instance, config, ifaces, args)?;
@@ -118,7 +119,7 @@ async fn bring_up(
     engine.mirror()?;
     drop(mirrored);
     engine.beat()?;
-    Ok((engine, following))
+    Ok((engine, following, listener))
 }
 
 async fn serve_until_told(
@@ -173,5 +174,6 @@ fn prepare(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -
         config,
         ifaces,
         shared,
+        logs: Vec::new(),
     })
 }

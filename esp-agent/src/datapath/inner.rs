@@ -3,7 +3,7 @@
 use super::rules;
 use crate::picture::Picture;
 use crate::xfrm::model::{ESP, Mode, ObservedPolicy, PolicyAction, PolicyDir, Sa, Template};
-use esp_common::{InnerKey, Rule};
+use esp_common::{InnerKey, Rule, RuleAction};
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -21,7 +21,7 @@ pub(super) fn compile(picture: &Picture) -> BTreeMap<InnerKey, Vec<Rule>> {
         let key = InnerKey { remote: sa.src.into(), spi: sa.id.spi, reqid: sa.reqid };
         let rules = inner.entry(key).or_default();
         for (policy, template) in places(sa).iter().filter_map(|place| index.get(place)).flatten() {
-            let rule = rules::rule(policy);
+            let rule = allowing(rules::rule(policy));
             if satisfies(sa, template) && policy.policy.id.if_id == sa.if_id && !rules.contains(&rule) {
                 rules.push(rule);
             }
@@ -29,6 +29,11 @@ pub(super) fn compile(picture: &Picture) -> BTreeMap<InnerKey, Vec<Rule>> {
         rules.sort_by_key(|rule| rule.policy);
     }
     inner
+}
+
+/// A match lets the packet pass, whatever the policy asks of clear text.
+fn allowing(rule: Rule) -> Rule {
+    Rule { verdict: Rule::verdict(rule.verdict & 0x0f, RuleAction::Bypass), ..rule }
 }
 
 fn by_place(picture: &Picture) -> HashMap<Place, Vec<(&ObservedPolicy, &Template)>> {

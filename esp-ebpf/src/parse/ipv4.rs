@@ -14,7 +14,7 @@ pub(super) fn read<P: Packet>(packet: &P, start: u32) -> Result<Ip, Reason> {
     let bytes: [u8; Ipv4Hdr::LEN] = packet.load(start).ok_or(Reason::Truncated)?;
     let [first, _, len0, len1, _, _, frag0, frag1, _, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = bytes;
     let header = u32::from(first & 0x0f).saturating_mul(4);
-    let total = u32::from(u16::from_be_bytes([len0, len1]));
+    let total = super::length(packet, start, u16::from_be_bytes([len0, len1]));
     if first >> 4 != 4 || header < HEADER || total < header {
         return Err(Reason::Malformed);
     }

@@ -24,7 +24,7 @@ pub(super) fn read<P: Packet>(packet: &P, start: u32) -> Result<Ip, Reason> {
         return Err(Reason::Malformed);
     }
     let payload = start.saturating_add(HEADER);
-    let end = payload.saturating_add(u32::from(u16::from_be_bytes([len0, len1])));
+    let end = payload.saturating_add(super::length(packet, payload, u16::from_be_bytes([len0, len1])));
     if end > packet.len() {
         return Err(Reason::Truncated);
     }

@@ -11,6 +11,10 @@ const KEEPALIVE: u8 = 0xff;
 
 #[inline(always)] // its result is larger than the registers that a BPF call can return
 pub(super) fn read<P: Packet>(packet: &P, ip: &Ip) -> Result<Upper, Reason> {
+    let start = ip.payload.saturating_add(HEADER);
+    if start > ip.end {
+        return Err(Reason::Truncated);
+    }
     let [s0, s1, d0, d1, len0, len1, _, _]: [u8; HEADER as usize] =
         packet.load(ip.payload).ok_or(Reason::Truncated)?;
     let (sport, dport) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
@@ -21,9 +25,12 @@ pub(super) fn read<P: Packet>(packet: &P, ip: &Ip) -> Result<Upper, Reason> {
     if sport != NAT_T && !to_port {
         return Ok(Upper::Other);
     }
-    let start = ip.payload.saturating_add(HEADER);
-    let end = end(ip, u32::from(u16::from_be_bytes([len0, len1])))?;
-    encapsulated(packet, start, end, to_port)
+    let len = u32::from(u16::from_be_bytes([len0, len1]));
+    match end(ip, len).and_then(|end| encapsulated(packet, start, end, to_port)) {
+        // Only the source is port 4500: some client's ephemeral port, which owes nothing to RFC 3948.
+        Err(_) if !to_port => Ok(Upper::Other),
+        found => found,
+    }
 }
 
 /// Offset behind the datagram's last byte. A first fragment holds less than the UDP length says.
@@ -50,16 +57,11 @@ fn encapsulated<P: Packet>(packet: &P, start: u32, end: u32, to_port: bool) -> R
         return if byte == KEEPALIVE { Ok(Upper::Keepalive) } else { Err(Reason::Truncated) };
     }
     if len < 4 {
-        return if to_port { Err(Reason::Truncated) } else { Ok(Upper::Other) };
+        return Err(Reason::Truncated);
     }
     let marker: [u8; 4] = packet.load(start).ok_or(Reason::Truncated)?;
     if marker == [0; 4] {
-        return Ok(if to_port || len > 4 { Upper::Ike } else { Upper::Other });
+        return Ok(Upper::Ike);
     }
-    let spi = match esp(packet, start, end) {
-        Ok(spi) => spi,
-        Err(_) if !to_port => return Ok(Upper::Other),
-        Err(reason) => return Err(reason),
-    };
-    Ok(Upper::EspInUdp { spi, to_port })
+    Ok(Upper::EspInUdp { spi: esp(packet, start, end)?, to_port })
 }

@@ -4,6 +4,11 @@ use super::select;
 use crate::{Outcome, Packet, Place, Tables, parse::Ip};
 use esp_common::{Addr, Guard, Mode, Reason, Rule, RuleTable};
 
+/// `IPPROTO_AH`.
+const AH: u8 = 51;
+/// `IPPROTO_COMP`.
+const IPCOMP: u8 = 108;
+
 /// What a search of one direction found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Found {
@@ -37,7 +42,7 @@ pub fn clear_in<P: Packet, T: Tables>(
     ip: &Ip,
     reason: Reason,
 ) -> Outcome {
-    if place.settings.mode(Guard::CleartextIn) == Mode::Off || excused(tables, reason, &ip.dst) {
+    if place.settings.mode(Guard::CleartextIn) == Mode::Off || excused(tables, reason, ip.proto, &ip.dst) {
         return reason.into();
     }
     let rules = place.settings.rules_in;
@@ -62,7 +67,7 @@ pub fn clear_out<P: Packet, T: Tables>(
     ip: &Ip,
     reason: Reason,
 ) -> Outcome {
-    if place.settings.mode(Guard::CleartextOut) == Mode::Off || excused(tables, reason, &ip.src) {
+    if place.settings.mode(Guard::CleartextOut) == Mode::Off || excused(tables, reason, ip.proto, &ip.src) {
         return reason.into();
     }
     let rules = place.settings.rules_out;
@@ -78,7 +83,7 @@ pub fn clear_out<P: Packet, T: Tables>(
 /// ESP, IKE and what belongs to them are no clear text, where the end of it is ours. What others send through us is
 /// judged by its addresses like anything else: ESP of a host behind the gateway is that host's payload.
 #[inline(always)] // a compare, seldom a lookup
-fn excused<T: Tables>(tables: &T, reason: Reason, our_end: &Addr) -> bool {
+fn excused<T: Tables>(tables: &T, reason: Reason, proto: u8, our_end: &Addr) -> bool {
     match reason {
         Reason::EspKnown => true,
         Reason::Ike
@@ -89,12 +94,15 @@ fn excused<T: Tables>(tables: &T, reason: Reason, our_end: &Addr) -> bool {
         | Reason::UnknownUnsynced
         | Reason::SpiZero
         | Reason::SpiReserved
-        // A later fragment may be of ESP; where it is not, the first one is judged.
-        | Reason::Fragment => tables.is_local(our_end),
-        Reason::NotIp
-        | Reason::NotEsp
+        // ESP or NAT-T that is cut short.
         | Reason::Truncated
         | Reason::Malformed
+        // A later fragment may be of ESP; where it is not, the first one is judged.
+        | Reason::Fragment => tables.is_local(our_end),
+        // They are transforms too, and the kernel looks for no policy before it undoes them.
+        Reason::NotEsp if proto == AH || proto == IPCOMP => tables.is_local(our_end),
+        Reason::NotIp
+        | Reason::NotEsp
         | Reason::ChainTooLong
         | Reason::Decrypted
         | Reason::DecryptedUnchecked

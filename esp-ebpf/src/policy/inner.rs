@@ -1,8 +1,11 @@
 //! Decrypted packets: only what the policies for the SA select may come through it (RFC 4301 section 5.2, step 4).
 
 use super::select;
-use crate::{Outcome, Packet, Place, Tables, parse::Ip};
-use esp_common::{Guard, InnerKey, Mode, Reason, RuleTable, names::INNER_RULES_PER_SA};
+use crate::{
+    Outcome, Packet, Place, Tables,
+    parse::{Ip, Upper, upper},
+};
+use esp_common::{FlowKey, Guard, InnerKey, Mode, Reason, RuleTable, names::INNER_RULES_PER_SA};
 
 /// Any direction: an SA's rules are all for it.
 const ANY_DIR: u8 = 0;
@@ -23,6 +26,19 @@ pub fn inner<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place, ip: &I
     if !place.settings.trusted(place.now_ns) {
         return Reason::DecryptedUnchecked.into();
     }
+    if is_nested(packet, tables, ip) {
+        return Reason::DecryptedUnchecked.into();
+    }
     let policy = if range.count == 0 { 0 } else { tables.inner_policy(range.first) };
     Outcome { reason: Reason::SelectorMismatch, policy }
+}
+
+/// ESP inside ESP that an SA of ours will decrypt further: the policy is for what comes out in the end, and the kernel
+/// looks for none before (`no_policy` in `esp4_protocol`, `INET6_PROTO_NOPOLICY` in `esp6_protocol`).
+#[inline(always)] // packet pointers do not survive a call
+fn is_nested<P: Packet, T: Tables>(packet: &P, tables: &T, ip: &Ip) -> bool {
+    match upper(packet, ip) {
+        Ok(Upper::Esp(spi) | Upper::EspInUdp { spi, .. }) => tables.sa(&FlowKey::new(ip.dst, spi)).is_some(),
+        Ok(Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other) | Err(_) => false,
+    }
 }

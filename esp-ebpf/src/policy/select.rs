@@ -11,11 +11,17 @@ const ICMPV6: u8 = 58;
 /// Protocols whose first four bytes are two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
 const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
 
-/// The fields as the kernel's flow has them (`xfrm_decode_session`): no ports in fragments, type and code for ICMP.
+/// Their "ports" are elsewhere: the key of GRE, the type of Mobile IPv6.
+const WITH_OTHER_PORTS: [u8; 2] = [47, 135];
+
+/// The fields as the kernel's flow has them (`xfrm_decode_session`): type and code for ICMP. What the packet does not
+/// show stays unknown.
 #[inline(always)] // its result is larger than the registers that a BPF call can return
 pub(super) fn fields<P: Packet>(packet: &P, ip: &Ip) -> Selector {
     let (sport, dport) = ports(packet, ip);
-    Selector { src: ip.src, dst: ip.dst, sport, dport, proto: ip.proto, family: ip.family, pad: [0; 2] }
+    let hidden = ip.fragment != Fragmented::No || WITH_OTHER_PORTS.contains(&ip.proto);
+    let port_mask = if hidden { 0 } else { u16::MAX };
+    Selector { src: ip.src, dst: ip.dst, sport, dport, proto: ip.proto, family: ip.family, port_mask }
 }
 
 #[inline(always)] // as above

@@ -48,7 +48,7 @@ fn detach(stage: &Stage) -> Result<Found> {
         let left = [objects.matches("proto esp").count(), objects.matches(" priority ").count()];
         ok &= programs.is_empty() && pins.is_empty() && left == [0, policies];
         said.push(format!(
-            "{}: programs {programs:?}, pins {pins:?}, {} SAs and templates, {} policies",
+            "{}: programs {programs:?}, pins {pins:?}, {} ESP objects, {} policies",
             site.netns.name(),
             left[0],
             left[1]

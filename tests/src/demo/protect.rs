@@ -2,6 +2,7 @@
 
 use super::{Found, Stage, Table, found};
 use crate::{
+    attached,
     capture::Kind,
     lab::{CLIENT_B, Outer, SPI, ping, xfrm_objects},
     run,
@@ -15,10 +16,9 @@ pub(super) const PINGS: u32 = 4;
 pub(super) fn rows(stage: &mut Stage, table: &mut Table<impl Write>) -> io::Result<()> {
     table.row("1  clear text first", "the ping is answered, the router sees plain ICMP", || clear(stage))?;
     table.row("2a no protection, no clear routes", "no answer: clear text cannot pass", || closed(stage))?;
-    table.row("2b both configurations", "`check` accepts both without root's help", || checked(stage))?;
-    table.row("2c agents on both gateways", "ready; two SAs and out, in, fwd policies on each", || {
-        start(stage)
-    })?;
+    table.row("2b both configurations", "`check` accepts both", || checked(stage))?;
+    let expected = "ready; two SAs, out, in and fwd policies, programs and pins on each";
+    table.row("2c agents on both gateways", expected, || start(stage))?;
     let expected = "the ping is answered, the router sees only ESP of SPI 0x69427567, both ways";
     table.row("2d the tunnel", expected, || tunnel(stage))
 }
@@ -59,10 +59,16 @@ fn start(stage: &mut Stage) -> Result<Found> {
         let count = |word: &str| objects.matches(word).count();
         let (sas, policies) =
             (count(&format!("spi {SPI:#010x}")), ["dir out", "dir in", "dir fwd"].map(count));
-        ok &= sas == 2 && policies == [1; 3];
-        said.push(format!("{}: {sas} SAs, {policies:?} policies", site.netns.name()));
+        let (programs, pins) = (attached::programs(&site.netns, site.iface)?, attached::pins(&site.netns)?);
+        // XDP, and TC in both directions.
+        ok &= sas == 2 && policies == [1; 3] && programs.len() == 3 && !pins.is_empty();
+        let pins = pins.len();
+        said.push(format!(
+            "{}: {sas} SAs, {policies:?} policies, {programs:?}, {pins} pins",
+            site.netns.name()
+        ));
     }
-    Ok(found(ok, said.join("; ")))
+    Ok(found(ok, said.join("\n")))
 }
 
 fn tunnel(stage: &mut Stage) -> Result<Found> {

@@ -1,4 +1,4 @@
-//! The VM kernels: Debian's, unpacked under target/vm/VERSION, never installed.
+//! The VM kernels: Debian's, unpacked under a directory of target/vm for each version, never installed.
 
 use std::fmt;
 use std::fs;

@@ -1,0 +1,70 @@
+//! Fills the maps that the agent fills.
+
+use super::Kernel;
+use crate::world::World;
+use anyhow::{Context as _, Result, anyhow};
+use aya::{
+    Pod,
+    maps::{Array, HashMap, MapData},
+};
+use esp_common::{Addr, names};
+use std::collections::BTreeMap;
+
+impl Kernel {
+    /// Brings the maps to `world`. The constants were set when the programs were loaded.
+    ///
+    /// Errors: the kernel's.
+    pub fn tell(&mut self, world: &World) -> Result<()> {
+        let told = std::mem::replace(&mut self.told, world.clone());
+        self.replace(names::MAP_SAS, &told.sas, &world.sas)?;
+        self.replace(names::MAP_LOCALS, &marks(&told), &marks(world))?;
+        self.replace(names::MAP_INNER, &told.inner, &world.inner)?;
+        let tables = [
+            (names::MAP_RULES_IN, &world.rules_in),
+            (names::MAP_RULES_OUT, &world.rules_out),
+            (names::MAP_INNER_RULES, &world.inner_rules),
+        ];
+        for (map, rules) in tables {
+            for (index, rule) in (0..).zip(rules) {
+                self.set(map, index, *rule)?;
+            }
+        }
+        self.set(names::MAP_SETTINGS, 0, world.settings)
+    }
+
+    /// Writes an element of an array.
+    ///
+    /// Errors: no such map, or the kernel's.
+    pub fn set<V: Pod>(&mut self, map: &str, index: u32, value: V) -> Result<()> {
+        let map = self.ebpf.map_mut(map).context("no such map")?;
+        Array::<&mut MapData, V>::try_from(map)?.set(index, value, 0).map_err(|error| anyhow!(error))
+    }
+
+    /// Writes an entry of a hash map.
+    ///
+    /// Errors: no such map, or the kernel's.
+    pub fn insert<K: Pod, V: Pod>(&mut self, map: &str, key: K, value: V) -> Result<()> {
+        let map = self.ebpf.map_mut(map).context("no such map")?;
+        HashMap::<&mut MapData, K, V>::try_from(map)?.insert(key, value, 0).map_err(|error| anyhow!(error))
+    }
+
+    fn replace<K, V>(&mut self, map: &str, old: &BTreeMap<K, V>, new: &BTreeMap<K, V>) -> Result<()>
+    where
+        K: Pod + Ord,
+        V: Pod,
+    {
+        let map = self.ebpf.map_mut(map).context("no such map")?;
+        let mut map = HashMap::<&mut MapData, K, V>::try_from(map)?;
+        for key in old.keys().filter(|key| !new.contains_key(key)) {
+            map.remove(key)?;
+        }
+        for (key, value) in new {
+            map.insert(key, value, 0)?;
+        }
+        Ok(())
+    }
+}
+
+fn marks(world: &World) -> BTreeMap<Addr, u32> {
+    world.locals.iter().map(|addr| (*addr, 1)).collect()
+}

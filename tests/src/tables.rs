@@ -1,0 +1,126 @@
+//! The seams of the datapath over plain memory: a slice is the packet, ordinary collections are the maps.
+
+use crate::world::World;
+use esp_common::{
+    Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange,
+    RuleTable, SaEntry, SeenKey, Selector,
+};
+use esp_datapath::{Packet, Tables};
+use std::{cell::RefCell, collections::HashMap};
+
+/// A frame in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a> {
+    /// The frame.
+    pub frame: &'a [u8],
+    /// The SA that it claims to have come through.
+    pub decrypted_by: Option<InnerKey>,
+}
+
+impl Packet for Bytes<'_> {
+    fn len(&self) -> u32 {
+        u32::try_from(self.frame.len()).expect("a test frame is below 4 GiB")
+    }
+
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.frame.get(offset as usize..)?.first_chunk().copied()
+    }
+
+    fn decrypted_by(&self) -> Option<InnerKey> {
+        self.decrypted_by
+    }
+}
+
+/// The tables of a [`World`], and all that was counted.
+#[derive(Default, Debug)]
+pub struct Memory {
+    world: World,
+    seen: RefCell<Seen>,
+}
+
+/// What was counted.
+#[derive(Clone, Default, Debug)]
+pub struct Seen {
+    /// Each packet's reason.
+    pub reasons: Vec<(Hook, Reason, Action, u32)>,
+    /// Flows, and whether an SA is behind them.
+    pub flows: HashMap<(SeenKey, bool), FlowCounter>,
+    /// Totals of tunnels.
+    pub tunnels: HashMap<(u32, Direction), Counter>,
+    /// Hits of guards.
+    pub hits: HashMap<GuardKey, Counter>,
+}
+
+impl Memory {
+    /// Empty counters over `world`.
+    #[must_use]
+    pub fn new(world: World) -> Self {
+        Self { world, seen: RefCell::default() }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.seen.borrow().clone()
+    }
+}
+
+fn add(counter: &mut Counter, len: u32) {
+    counter.packets += 1;
+    counter.bytes += u64::from(len);
+}
+
+impl Tables for Memory {
+    fn sa(&self, key: &FlowKey) -> Option<SaEntry> {
+        self.world.sas.get(key).copied()
+    }
+
+    fn is_local(&self, addr: &Addr) -> bool {
+        self.world.locals.contains(addr)
+    }
+
+    fn inner(&self, key: &InnerKey) -> Option<RuleRange> {
+        self.world.inner.get(key).copied()
+    }
+
+    fn first_rule(
+        &self,
+        table: RuleTable,
+        range: RuleRange,
+        packet: &Selector,
+        dir: u8,
+    ) -> Option<(u8, u32)> {
+        let rules = match table {
+            RuleTable::In => &self.world.rules_in,
+            RuleTable::Out => &self.world.rules_out,
+            RuleTable::Inner => &self.world.inner_rules,
+        };
+        let mut rules = rules.iter().skip(range.first as usize).take(range.count as usize);
+        rules.find(|rule| rule.matches(packet, dir)).map(|rule| (rule.verdict, rule.policy))
+    }
+
+    fn inner_policy(&self, index: u32) -> u32 {
+        self.world.inner_rules[index as usize].policy
+    }
+
+    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) {
+        let mut seen = self.seen.borrow_mut();
+        let nothing = FlowCounter { packets: 0, bytes: 0, first_ns: now_ns, last_ns: now_ns, src: *src };
+        let flow = seen.flows.entry((*key, known)).or_insert(nothing);
+        flow.packets += 1;
+        flow.bytes += u64::from(len);
+        flow.last_ns = now_ns;
+    }
+
+    fn count_tunnel(&self, tunnel: u32, direction: Direction, len: u32) {
+        add(self.seen.borrow_mut().tunnels.entry((tunnel, direction)).or_default(), len);
+    }
+
+    fn count_guard(&self, key: &GuardKey, len: u32) {
+        add(self.seen.borrow_mut().hits.entry(*key).or_default(), len);
+    }
+
+    fn count_reason(&self, hook: Hook, reason: Reason, action: Action, len: u32) {
+        self.seen.borrow_mut().reasons.push((hook, reason, action, len));
+    }
+}

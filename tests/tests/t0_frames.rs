@@ -1,0 +1,188 @@
+//! Every frame of the shared table ends as it says, and no other frame does what none may do. Host only.
+
+use esp_common::{Action, Direction, FlowKey, Guard, GuardKey, Hook, Mode, Reason, SeenKey};
+use esp_datapath::Place;
+use esp_tests::{
+    cases::{self, Case},
+    host, strategy,
+    tables::{Bytes, Memory, Seen},
+    world::{World, addr, through},
+};
+use proptest::prelude::*;
+
+#[test]
+fn every_case_ends_as_the_table_says() {
+    let wrong: Vec<String> = cases::all().iter().filter_map(|case| complaint(case).err()).collect();
+    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn complaint(case: &Case) -> Result<(), String> {
+    let (action, seen) = host::run(&case.world, case.hook, &case.frame, case.decrypted_by);
+    let len = u32::try_from(case.frame.len()).expect("a short frame");
+    let reasons = [(case.hook, case.reason, case.action, len)];
+    let flows: Vec<_> = case
+        .flow
+        .iter()
+        .map(|flow| {
+            let key = SeenKey {
+                dst: addr(flow.dst),
+                spi: flow.spi,
+                direction: flow.direction.as_raw(),
+                pad: 0,
+                iface: 0,
+            };
+            (key, flow.known, 1, u64::from(len))
+        })
+        .collect();
+    let seen_flows: Vec<_> =
+        seen.flows.iter().map(|((key, known), flow)| (*key, *known, flow.packets, flow.bytes)).collect();
+    let tunnels: Vec<_> =
+        case.flow.iter().filter(|flow| flow.tunnel != 0).map(|flow| (flow.tunnel, flow.direction)).collect();
+    let hits: Vec<_> = case
+        .hit
+        .iter()
+        .map(|(guard, mode, policy)| GuardKey {
+            policy: *policy,
+            guard: guard.as_raw(),
+            mode: mode.as_raw(),
+            pad: [0; 2],
+        })
+        .collect();
+    let right = action == case.action
+        && seen.reasons == reasons
+        && seen_flows == flows
+        && seen.tunnels.keys().copied().collect::<Vec<_>>() == tunnels
+        && seen.hits.keys().copied().collect::<Vec<_>>() == hits;
+    if right {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} ({:?}): {action:?}, {seen:?}, expected {:?} {flows:?} {hits:?}",
+            case.name, case.hook, case.reason
+        ))
+    }
+}
+
+#[test]
+fn the_table_has_every_reason() {
+    let cases = cases::all();
+    for reason in Reason::ALL {
+        assert!(cases.iter().any(|case| case.reason == *reason), "no case ends in {reason:?}");
+    }
+}
+
+#[test]
+fn the_table_has_every_guard_in_every_mode() {
+    let cases = cases::all();
+    for guard in Guard::ALL {
+        for mode in [Mode::Observe, Mode::Enforce] {
+            let hit = cases
+                .iter()
+                .any(|case| matches!(case.hit, Some((which, how, _)) if which == guard && how == mode));
+            assert!(hit, "no case hits {guard:?} in {mode:?}");
+        }
+        let off = cases.iter().any(|case| case.world.settings.mode(guard) == Mode::Off);
+        assert!(off, "no case has {guard:?} off");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_keep_the_rules(frame in strategy::noise(), world in strategy::world(), decrypted in any::<bool>()) {
+        keeps_the_rules(&world, &frame, decrypted)?;
+    }
+
+    #[test]
+    fn broken_frames_keep_the_rules(frame in strategy::mutant(), world in strategy::world(), decrypted in any::<bool>()) {
+        keeps_the_rules(&world, &frame, decrypted)?;
+    }
+
+    #[test]
+    fn counters_add_up(frames in prop::collection::vec(strategy::frame(), 1..20), world in strategy::world()) {
+        let memory = Memory::new(world.clone());
+        let place = host::place(&world);
+        for frame in &frames {
+            host::pass(&memory, &place, Hook::Xdp, &Bytes { frame, decrypted_by: None });
+        }
+        let seen = memory.seen();
+        prop_assert_eq!(seen.reasons.len(), frames.len());
+        let esp = seen.reasons.iter().filter(|(_, reason, _, _)| has_flow(*reason)).count() as u64;
+        prop_assert_eq!(seen.flows.values().map(|flow| flow.packets).sum::<u64>(), esp);
+    }
+}
+
+fn keeps_the_rules(world: &World, frame: &[u8], decrypted: bool) -> Result<(), TestCaseError> {
+    let decrypted_by = decrypted.then(|| through(esp_tests::world::PEER));
+    let place = host::place(world);
+    for hook in Hook::ALL {
+        let (action, seen) = host::run(world, hook, frame, decrypted_by);
+        prop_assert_eq!(seen.reasons.len(), 1);
+        let (at, reason, counted, len) = seen.reasons[0];
+        prop_assert_eq!((at, counted, len as usize), (hook, action, frame.len()));
+        drops_only_what_it_may(&place, reason, action, &seen)?;
+        counts_flows_once(world, &place, hook, reason, &seen)?;
+    }
+    Ok(())
+}
+
+fn drops_only_what_it_may(
+    place: &Place,
+    reason: Reason,
+    action: Action,
+    seen: &Seen,
+) -> Result<(), TestCaseError> {
+    let mode = reason.guard().map_or(Mode::Off, |guard| place.settings.mode(guard));
+    let trusted = place.settings.synced == 1 && place.now_ns < place.settings.lease_ns;
+    let expected = if mode == Mode::Enforce && trusted { Action::Drop } else { Action::Pass };
+    prop_assert_eq!(action, expected);
+    prop_assert_eq!(seen.hits.len(), usize::from(mode != Mode::Off));
+    for (key, counter) in &seen.hits {
+        prop_assert_eq!(Guard::from_raw(key.guard), reason.guard());
+        prop_assert_eq!(Mode::from_raw(key.mode) == Mode::Enforce, action == Action::Drop);
+        prop_assert_eq!(counter.packets, 1);
+    }
+    Ok(())
+}
+
+/// A flow is counted exactly where its ESP is judged, as known exactly if an SA is there.
+fn counts_flows_once(
+    world: &World,
+    place: &Place,
+    hook: Hook,
+    reason: Reason,
+    seen: &Seen,
+) -> Result<(), TestCaseError> {
+    let packets: u64 = seen.flows.values().map(|flow| flow.packets).sum();
+    let judged = hook != Hook::TcIngress || place.outer_at_tc;
+    if has_flow(reason) {
+        prop_assert_eq!(packets, 1);
+    }
+    // Clear text that is ESP of others is counted as a flow and caught by its policy.
+    prop_assert!(
+        packets == 0
+            || judged && (has_flow(reason) || matches!(reason, Reason::CleartextIn | Reason::CleartextOut))
+    );
+    for (key, known) in seen.flows.keys() {
+        prop_assert_eq!(*known, world.sas.contains_key(&FlowKey::new(key.dst, key.spi)));
+        prop_assert_eq!(
+            Direction::from_raw(key.direction),
+            if hook == Hook::TcEgress { Direction::Out } else { Direction::In }
+        );
+        prop_assert_eq!(*known, reason == Reason::EspKnown);
+    }
+    Ok(())
+}
+
+fn has_flow(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::EspKnown
+            | Reason::EspForeign
+            | Reason::UnknownSpi
+            | Reason::UnknownUnsynced
+            | Reason::SpiZero
+            | Reason::SpiReserved
+    )
+}
