@@ -49,14 +49,11 @@ fn a_run_after_sigkill_converges_and_no_packet_is_lost() -> Result<()> {
     let router = lab.watch_router()?;
     let mut pings = Pings::start(&lab)?;
 
-    let (mut kills, mut counted) = (Vec::new(), 0);
+    let mut kills = Vec::new();
     for round in 1..=ROUNDS {
         kills.push(span.mul_f64(fraction()?));
         agent = kill_twice(&a, agent, &config(&tunnel, round)?, kills[kills.len() - 1])?;
         wait_applied(&a, round, &foreign).with_context(|| format!("kills {kills:?}"))?;
-        let now = counted_by_status(&a)?;
-        ensure!(now >= counted, "{now} packets are counted, {counted} were before: kills {kills:?}");
-        counted = now;
     }
     agent.wait_ready()?;
     let answered = pings.stop()?;
@@ -129,13 +126,6 @@ fn wait_applied(a: &Gateway, round: u32, foreign: &str) -> Result<()> {
     let plan = a.plan()?;
     ensure!(plan["empty"] == true, "a second run would change {plan:#}");
     Ok(())
-}
-
-/// Packets of all flows, from the pinned maps: there need not be an agent.
-fn counted_by_status(a: &Gateway) -> Result<u64> {
-    let status = a.binary.status_json(&a.netns)?;
-    let flows = status["flows"].as_array().context("status --json has no flows")?;
-    Ok(flows.iter().filter_map(|flow| flow["packets"].as_u64()).sum())
 }
 
 /// The kernel has what the round asks for, each object once, and the foreign ones as they were.
