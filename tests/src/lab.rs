@@ -8,13 +8,17 @@
 //!
 //! Both families are always there, outside and inside; a test chooses which it uses.
 
+mod gateway;
 mod manual;
 mod ping;
 mod stat;
+mod tunnel;
 
+pub use gateway::Gateway;
 pub use manual::{Suite, protect};
 pub use ping::{Ping, ping};
 pub use stat::{moved, xfrm_objects, xfrm_stat};
+pub use tunnel::{Mode, Side, Tunnel};
 
 use crate::{
     capture::Capture,

@@ -71,7 +71,7 @@ impl Filler {
         self.maps.settings.set(0, self.settings, 0).map_err(on("write", names::MAP_SETTINGS))
     }
 
-    /// Writes what differs: additions first, deletions last, rule sets by switching halves.
+    /// Writes what differs: what is gone makes room for what is new, rule sets by switching halves.
     ///
     /// Returns sentences about what found no room. Errors: a map cannot be written.
     pub fn fill(&mut self, image: &Image) -> Result<Vec<String>, DatapathError> {
@@ -162,8 +162,9 @@ fn write(
     Ok(range)
 }
 
-/// Puts what is new or changed, then removes what is gone. A full map is said, not an error: what is missing in it
-/// is passed by the datapath, never dropped, only when the picture is marked incomplete, which the caller does.
+/// Removes what is gone, then puts what is new or changed. A full map is said, not an error: what is missing in it
+/// is passed by the datapath, never dropped, only when the picture is marked incomplete, which the caller does. `held` stays
+/// what the map holds, whatever fails: what found no room is tried again, and said again, the next time.
 fn sync<K, V>(
     map: &mut aya::maps::HashMap<aya::maps::MapData, K, V>,
     held: &mut BTreeMap<K, V>,
@@ -175,16 +176,21 @@ where
     K: aya::Pod + Ord,
     V: aya::Pod + PartialEq,
 {
-    for (key, _) in held.iter().filter(|(key, _)| !wanted.contains_key(key)) {
-        match map.remove(key) {
+    let gone: Vec<K> = held.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+    for key in gone {
+        match map.remove(&key) {
             Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
             Err(source) => return Err(on("remove from", name)(source)),
         }
+        held.remove(&key);
     }
     let mut full = 0_usize;
-    for (key, value) in wanted.iter().filter(|(key, value)| held.get(key) != Some(*value)) {
+    for (key, value) in wanted {
+        if held.get(&key) == Some(&value) {
+            continue;
+        }
         match map.insert(key, value, 0) {
-            Ok(()) => {}
+            Ok(()) => _ = held.insert(key, value),
             Err(source) if is_full(&source) => full += 1,
             Err(source) => return Err(on("write", name)(source)),
         }
@@ -192,7 +198,6 @@ where
     if full > 0 {
         notes.push(format!("{FULL} {name}: {full} entries have no room; raise its size in [maps]"));
     }
-    *held = wanted;
     Ok(())
 }
 

@@ -73,3 +73,6 @@ impl Image {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,11 +15,12 @@ pub(super) fn compile<'a>(policies: impl Iterator<Item = &'a ObservedPolicy>, im
             // Selects what is routed into an XFRM interface, not what crosses ours.
             continue;
         }
-        if id.mark.mask != 0 || id.selector.ifindex != 0 {
+        let rule = rule(observed);
+        // What a policy that lets pass may mean is not caught by one behind it; one that protects may not mean it.
+        if (id.mark.mask != 0 || id.selector.ifindex != 0) && Rule::protects(rule.verdict) {
             unseen += 1;
             continue;
         }
-        let rule = rule(observed);
         match id.dir {
             PolicyDir::Out => image.rules_out.push(rule),
             PolicyDir::In | PolicyDir::Fwd => image.rules_in.push(rule),
@@ -27,7 +28,7 @@ pub(super) fn compile<'a>(policies: impl Iterator<Item = &'a ObservedPolicy>, im
     }
     if unseen > 0 {
         image.notes.push(format!(
-            "clear-text guards leave out {unseen} policies that select by mark or device: a packet on the wire shows neither"
+            "clear-text guards leave out {unseen} policies that protect by mark or device: a packet on the wire shows neither"
         ));
     }
 }

@@ -25,6 +25,11 @@ const MAX_DEPTH: u32 = 6;
 /// In memory that could be written: the verifier cannot know the value.
 static mut ZERO: u32 = 0;
 
+/// `ETH_P_IP`, `ETH_P_IPV6`, `IPPROTO_TCP`.
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const TCP: u8 = 6;
+
 /// `AF_INET`.
 const AF_INET: u16 = 2;
 
@@ -45,8 +50,9 @@ impl Frame {
 
     #[inline(always)] // packet pointers do not survive a call
     pub(crate) fn of_skb(ctx: &TcContext) -> Self {
-        let want = ctx.len().min(LINEAR);
-        if (ctx.data_end().wrapping_sub(ctx.data()) as u32) < want {
+        let (data, end, want) = (ctx.data(), ctx.data_end(), ctx.len().min(LINEAR));
+        let there = Self { data, end, len: ctx.len(), skb: None };
+        if (end.wrapping_sub(data) as u32) < want && !there.is_tcp() {
             // Where it fails the headers that are not linear read as truncated: counted and passed.
             _ = ctx.pull_data(want);
         }
@@ -56,6 +62,22 @@ impl Frame {
         // SAFETY: `skb` is the program's context.
         let tag = if unsafe { (*skb).vlan_present } == 0 { 0 } else { TAG };
         Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len() + tag, skb: Some(skb) }
+    }
+}
+
+impl Frame {
+    /// TCP in a header without options, its ports linear: nothing more is read of it. The payload of bulk transfers is not
+    /// linear, and to pull it in would copy some of it for each packet.
+    #[inline(always)] // packet pointers do not survive a call
+    fn is_tcp(&self) -> bool {
+        let Some([a, b, first, _, _, _, _, _, six, _, _, four]) = self.load::<12>(12) else {
+            return false;
+        };
+        match (u16::from_be_bytes([a, b]), first) {
+            (IPV4, 0x45) => four == TCP && self.load::<4>(34).is_some(),
+            (IPV6, _) => six == TCP && self.load::<4>(54).is_some(),
+            _ => false,
+        }
     }
 }
 
