@@ -104,6 +104,7 @@ fn directions() -> Vec<Case> {
 }
 
 fn fields() -> Vec<Case> {
+    let padded = Frame::v4(&inward(), &Payload::raw(6, vec![0, 80, 0])).pad(26).build();
     let fwd = rule(FWD, Protect, THEIRS, OURS, 10);
     let with = |rule| World::lab().rules_in([rule]);
     let icmp = Payload::icmp_echo(1, 1, 8);
@@ -120,12 +121,8 @@ fn fields() -> Vec<Case> {
             .dropped(10),
         passed("another ICMP type", &inward(), &icmp, with(from_port(only(fwd, 1, None), 0))),
         passed("another ICMP code", &inward(), &icmp, with(only(fwd, 1, Some(3)))),
-        passed(
-            "TCP of 3 bytes has no port",
-            &inward(),
-            &Payload::raw(6, vec![0, 80, 0]),
-            with(only(fwd, 6, Some(80))),
-        ),
+        Case::ingress("TCP of 3 bytes and padding has no port", padded, Reason::NotEsp)
+            .world(with(from_port(only(fwd, 6, None), 80))),
         caught("the last address of a network", &v4("192.168.2.255", "192.168.1.255"), &tcp(1), with(fwd))
             .dropped(10),
         passed("the first address behind a network", &v4("192.168.3.0", HERE), &tcp(1), with(fwd)),
@@ -179,6 +176,8 @@ fn own() -> Vec<Case> {
 
 /// A fragment shows no ports: it is caught only where they do not matter.
 fn fragments() -> Vec<Case> {
+    let atomic = v6("fd02::2", "fd01::2").ext(Ext::Fragment(0, false));
+    let web6 = only(rule(FWD, Protect, "fd02::/64", "fd01::/64", 26), 6, Some(80));
     let fwd = rule(FWD, Protect, THEIRS, OURS, 10);
     let (web, through) = (only(fwd, 6, Some(80)), only(rule(FWD, Bypass, THEIRS, OURS, 18), 6, Some(80)));
     let with = |rules: &[Rule]| World::lab().rules_in(rules);
@@ -196,6 +195,13 @@ fn fragments() -> Vec<Case> {
             Reason::CleartextIn,
         )
         .world(with(&rules6))
+        .dropped(26),
+        Case::ingress(
+            "an atomic fragment has its ports",
+            Frame::v6(&atomic, &tcp(80)).build(),
+            Reason::CleartextIn,
+        )
+        .world(with(&[web6]))
         .dropped(26),
         later("a last fragment and a policy with a port", with(&[web])),
         passed("a first fragment and a policy with a port", &first, &tcp(80), with(&[web])),
