@@ -67,16 +67,8 @@ fn iface(slot: &IfaceSlot, state: &State) -> IfaceRow {
         ifindex: slot.ifindex,
         present: nix::net::if_::if_nametoindex(name.as_str()).is_ok_and(|index| index == slot.ifindex),
         attached: slot.attached == 1,
-        xdp: match slot.xdp {
-            IfaceSlot::XDP_NATIVE => Some(XdpMode::Native),
-            IfaceSlot::XDP_GENERIC => Some(XdpMode::Generic),
-            _ => None,
-        },
-        tc: match slot.tc {
-            IfaceSlot::TC_TCX => Some(TcMode::Tcx),
-            IfaceSlot::TC_CLSACT => Some(TcMode::Clsact),
-            _ => None,
-        },
+        xdp: XdpMode::of(slot),
+        tc: TcMode::of(slot),
         note: state.iface_notes.get(&name).cloned().unwrap_or_default(),
         name,
     }

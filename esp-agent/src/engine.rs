@@ -1,22 +1,27 @@
 //! The loop of the running agent: events in, maps up to date, lease renewed.
 
-use crate::config::{self, Config};
+mod beats;
+mod react;
+mod reload;
+
+use crate::clock;
+use crate::config::Config;
 use crate::datapath::{
     attach::{self, AttachMode, Target},
     fill::{FULL, Filler},
     image::Image,
+    load::FlushLog,
     pins::Pins,
 };
 use crate::failure::Failure;
 use crate::instance::Instance;
-use crate::net::{self, Link, NetEvent, NetEvents};
-use crate::picture::Effect;
+use crate::net::{self, Link, NetEvents};
 use crate::plan::Observed;
 use crate::record::Record;
 use crate::shared::Shared;
-use crate::xfrm::events::{Event, Events};
+use crate::snapshot::{TcMode, XdpMode};
+use crate::xfrm::events::Events;
 use crate::xfrm::netlink::Netlink;
-use crate::{clock, install, mirror, sweep};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
@@ -55,6 +60,8 @@ pub struct Engine {
     pub record: Record,
     /// What scrapes read.
     pub shared: Shared,
+    /// Logs of a debug object.
+    pub logs: Vec<FlushLog>,
 }
 
 impl Engine {
@@ -113,9 +120,14 @@ impl Engine {
             xdp_program: link.xdp_prog_id,
         };
         let attached = attach::attach(&self.pins, &self.config.sizes, &mut self.filler, &target, self.mode)?;
-        let (xdp, tc) = (attached.slot.xdp, attached.slot.tc);
-        tracing::info!(iface = %link.name, xdp, tc, note = %attached.note, "attached");
+        let xdp = XdpMode::of(&attached.slot).map_or("none", XdpMode::label);
+        let tc = TcMode::of(&attached.slot).map_or("none", TcMode::label);
+        tracing::info!("attached to {}: xdp {xdp}, tc {tc}", link.name);
+        if !attached.note.is_empty() {
+            tracing::warn!("{}: {}", link.name, attached.note);
+        }
         self.shared.state().iface_notes.insert(link.name.clone(), attached.note);
+        self.logs.extend(attached.log);
         Ok(())
     }
 
@@ -153,145 +165,6 @@ impl Engine {
             }
         }
         self.close()
-    }
-
-    fn on_xfrm(&mut self, event: Event, due: &mut Option<Instant>) -> Result<(), Failure> {
-        let lost = matches!(event, Event::Overrun);
-        let effect = self.shared.picture().apply(event);
-        match effect {
-            Effect::None => Ok(()),
-            Effect::Changed => {
-                due.get_or_insert_with(|| Instant::now() + SETTLE);
-                Ok(())
-            }
-            Effect::Lost => {
-                self.shared.state().netlink_overruns += u64::from(lost);
-                self.resync()
-            }
-        }
-    }
-
-    /// Reads everything again; until then nothing is dropped.
-    fn resync(&mut self) -> Result<(), Failure> {
-        self.filler.set(|settings| settings.synced = 0)?;
-        self.shared.state().in_sync = false;
-        tracing::warn!("events of the kernel were lost: reading its SAs and policies again");
-        let observed = Observed::of(&mut self.xfrm)?;
-        self.shared.state().resyncs += 1;
-        self.take(observed)
-    }
-
-    async fn on_net(&mut self, event: NetEvent) -> Result<(), Failure> {
-        match event {
-            NetEvent::Address => self.read_addresses().await,
-            NetEvent::Link(link) => self.on_link(&link),
-            NetEvent::LinkGone { name, .. } => self.on_gone(&name),
-            NetEvent::Overrun => {
-                for link in net::links().await? {
-                    self.on_link(&link)?;
-                }
-                self.read_addresses().await
-            }
-        }
-    }
-
-    async fn read_addresses(&mut self) -> Result<(), Failure> {
-        let addresses = net::addresses().await?;
-        self.shared.picture().locals = addresses.into_iter().collect();
-        self.refresh()
-    }
-
-    /// An interface of ours that is back, or is another one under the same name, is attached again.
-    fn on_link(&mut self, link: &Link) -> Result<(), Failure> {
-        let ours = self.ifaces.contains(&link.name);
-        if !ours || attach::is_attached(&self.filler, &link.name, link.ifindex)? {
-            return Ok(());
-        }
-        if let Err(failure) = self.attach(link) {
-            // The others go on; a later event of the link tries again.
-            tracing::error!("failed to attach to {} again: {failure}", link.name);
-            self.shared.state().iface_notes.insert(link.name.clone(), failure.to_string());
-        }
-        Ok(())
-    }
-
-    fn on_gone(&mut self, name: &str) -> Result<(), Failure> {
-        if self.ifaces.iter().any(|iface| iface == name) {
-            tracing::warn!("interface {name} is gone: it is attached again when it is back");
-            attach::gone(&mut self.filler, name)?;
-            self.shared.state().iface_notes.insert(name.to_owned(), "the interface is gone".into());
-        }
-        Ok(())
-    }
-
-    /// Renews the lease and writes the state file.
-    ///
-    /// # Errors
-    /// A map cannot be written.
-    pub fn beat(&mut self) -> Result<(), Failure> {
-        self.filler.set(|settings| settings.lease_ns = lease())?;
-        let saved = self.shared.state().save(&self.instance);
-        if let Err(error) = saved {
-            tracing::warn!(
-                "failed to write the state file of {}: {error}",
-                self.instance.state_dir.display()
-            );
-        }
-        Ok(())
-    }
-
-    /// Copies xfrm_stat.
-    ///
-    /// # Errors
-    /// A map cannot be written.
-    pub fn mirror(&mut self) -> Result<(), Failure> {
-        mirror::copy(self.filler.maps_mut())?;
-        self.shared.state().mirror_ns = clock::monotonic_ns();
-        Ok(())
-    }
-
-    fn sweep(&mut self) -> Result<(), Failure> {
-        let observed = Observed::of(&mut self.xfrm)?;
-        self.take(observed)?;
-        let mut picture = self.shared.picture();
-        Ok(sweep::flows(self.filler.maps_mut(), &mut picture, clock::monotonic_ns())?)
-    }
-
-    /// Takes a new configuration over, or keeps the old one and says why.
-    async fn reload(&mut self) {
-        match self.try_reload().await {
-            Ok(()) => {
-                tracing::info!("configuration read again");
-                self.shared.state().reloads_ok += 1;
-            }
-            Err(failure) => {
-                tracing::error!("the new configuration was not taken, the old one stays in force: {failure}");
-                self.shared.state().reloads_failed += 1;
-            }
-        }
-    }
-
-    async fn try_reload(&mut self) -> Result<(), Failure> {
-        let path = self.path.clone().ok_or(Failure::Usage("there is no configuration to read again"))?;
-        let fresh = config::load(&path)?;
-        if fresh.sizes != self.config.sizes {
-            return Err(Failure::Usage("sizes in [maps] change with a restart only"));
-        }
-        let observed = install::install(&fresh, &mut self.xfrm, &mut self.record)?;
-        self.shared.picture().name(&fresh);
-        self.config = fresh;
-        self.take(observed)
-    }
-
-    /// What was learnt stays in the maps; without an agent nothing is dropped any more.
-    fn close(mut self) -> Result<(), Failure> {
-        self.filler.set(|settings| {
-            settings.synced = 0;
-            settings.lease_ns = 0;
-        })?;
-        let mut state = self.shared.state();
-        state.in_sync = false;
-        state.save(&self.instance).map_err(|error| Failure::Task("state file", error.into()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `esp-agent`: see `esp-agent --help`.
 
-use esp_agent::{cli::Cli, cmd, log};
+use esp_agent::{cli::Cli, cmd, failure::Failure, log};
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,6 +13,8 @@ fn main() -> ExitCode {
     log::init(cli.global.log_format);
     match cmd::dispatch(cli) {
         Ok(code) => code,
+        // Whoever read our output has seen enough, as in `esp-agent status | head`.
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!("{failure:#}");
             failure.exit_code()

@@ -25,7 +25,7 @@ use entry::{Entry, PolicyTag, SaTag, State};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Version of the file. It changes with every change of meaning of a field of a tag.
 const SCHEMA: u32 = 1;
@@ -92,7 +92,13 @@ impl Record {
     /// Unreadable, damaged, of another version.
     pub fn of(instance: &Instance) -> Result<Self, RecordError> {
         let scope = Scope::of(instance).map_err(RecordError::Scope)?;
-        Self::open(Box::new(FileStore::new(instance.state_dir.join("owned.json"))), scope)
+        Self::open(Box::new(FileStore::new(path(instance))), scope)
+    }
+
+    /// True when an agent has written one for `instance`, of whatever content.
+    #[must_use]
+    pub fn exists(instance: &Instance) -> bool {
+        path(instance).exists()
     }
 
     /// Opens the record in `store`. One of another scope is discarded: its objects ended with their boot or
@@ -201,6 +207,10 @@ impl Record {
         self.saved = self.content.clone();
         Ok(())
     }
+}
+
+fn path(instance: &Instance) -> PathBuf {
+    instance.state_dir.join("owned.json")
 }
 
 fn parse(bytes: &[u8], path: &Path, fresh: &Content) -> Result<(Content, Option<Scope>), RecordError> {

@@ -2,7 +2,7 @@
 //!
 //! `maps + kernel -> Snapshot -> {metrics, status}`. Nothing here touches the kernel and nothing here has room for a key.
 
-use esp_common::{Action, Direction, Guard, Hook, Mode, Reason, Spi};
+use esp_common::{Action, Direction, Guard, Hook, IfaceSlot, Mode, Reason, Spi};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -202,6 +202,16 @@ pub enum XdpMode {
 }
 
 impl XdpMode {
+    /// That of an interface; `None` for TC only.
+    #[must_use]
+    pub const fn of(slot: &IfaceSlot) -> Option<Self> {
+        match slot.xdp {
+            IfaceSlot::XDP_NATIVE => Some(Self::Native),
+            IfaceSlot::XDP_GENERIC => Some(Self::Generic),
+            _ => None,
+        }
+    }
+
     /// The metric label.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -222,6 +232,16 @@ pub enum TcMode {
 }
 
 impl TcMode {
+    /// That of an interface; `None` before it was attached.
+    #[must_use]
+    pub const fn of(slot: &IfaceSlot) -> Option<Self> {
+        match slot.tc {
+            IfaceSlot::TC_TCX => Some(Self::Tcx),
+            IfaceSlot::TC_CLSACT => Some(Self::Clsact),
+            _ => None,
+        }
+    }
+
     /// The metric label.
     #[must_use]
     pub const fn label(self) -> &'static str {

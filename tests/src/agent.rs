@@ -1,6 +1,6 @@
 //! The agent as a process.
 
-mod http;
+pub mod http;
 mod launch;
 
 pub use launch::{Binary, Launch};
@@ -24,8 +24,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// For what an agent does at once on real hardware, and software emulation does in seconds.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// For what an agent does at once on real hardware. Under software emulation the verifier alone takes half a minute.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running agent. It is killed when this is dropped; its pins and XFRM objects stay, as after any SIGKILL.
 #[derive(Debug)]

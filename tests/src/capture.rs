@@ -99,8 +99,8 @@ impl Capture {
         Ok(Self(ifaces.iter().map(open).collect::<Result<_>>()?))
     }
 
-    /// What has come in since the start or the last call. Does not wait: veth delivers within the sender's call, so
-    /// all that a peer has answered is here.
+    /// What has come in since the start or the last call. Does not wait: what a peer has answered came in before its
+    /// answer did.
     ///
     /// # Errors
     /// When frames were lost.

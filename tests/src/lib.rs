@@ -5,19 +5,27 @@
 //! exist only as long as the process that made them.
 
 pub mod agent;
+pub mod attached;
+pub mod bench;
 pub mod capture;
 pub mod cases;
+pub mod demo;
+pub mod foreign;
 pub mod frame;
 pub mod host;
 pub mod kernel;
+pub mod lab;
 pub mod link;
 pub mod netns;
 pub mod pcap;
+pub mod probe;
 pub mod promtext;
 pub mod recorded;
 pub mod run;
+pub mod site;
 pub mod strategy;
 pub mod tables;
+pub mod tally;
 pub mod wait;
 pub mod wire;
 pub mod world;

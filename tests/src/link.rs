@@ -15,6 +15,14 @@ pub struct End<'a> {
     pub addrs: &'a [(IpAddr, u8)],
 }
 
+impl<'a> End<'a> {
+    /// The end called `iface` in `netns`.
+    #[must_use]
+    pub const fn new(netns: &'a Netns, iface: &'a str, addrs: &'a [(IpAddr, u8)]) -> Self {
+        Self { netns, iface, addrs }
+    }
+}
+
 /// Joins two namespaces by a veth pair; both ends are up and addressed when this returns.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ fn pair() -> Result<(Netns, Netns)> {
         netns.sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
     }
     let (addr_a, addr_b) = ([(IpAddr::V4(A), 24)], [(IpAddr::V4(B), 24)]);
-    veth(End { netns: &a, iface: "eth5", addrs: &addr_a }, End { netns: &b, iface: "eth6", addrs: &addr_b })?;
+    veth(End::new(&a, "eth5", &addr_a), End::new(&b, "eth6", &addr_b))?;
     Ok((a, b))
 }
 

@@ -10,10 +10,7 @@ use crate::{build_ebpf, command, setup, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Directory of the objects that esp-bench measures beside ours
-    #[arg(long, value_name = "DIR")]
-    yardsticks: Option<std::path::PathBuf>,
-    /// More arguments for esp-bench
+    /// Arguments for esp-bench, as `--json` or `--rounds 21`
     #[arg(last = true)]
     rest: Vec<OsString>,
 }
@@ -24,11 +21,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     setup::ensure(&[setup::Need::Ebpf])?;
     build_ebpf::build()?;
-    // The kernel takes the time (BPF_PROG_TEST_RUN), so the profile of the program that asks is of no account.
+    // The packets run in the kernel (BPF_PROG_TEST_RUN), so the profile of the program that asks is of no account.
     let built = executables(cargo("build").args(["--package=esp-tests", "--bin=esp-bench"]))?;
     let mut bench = tidy(Command::new(&named(&built, "esp-bench")?.path));
-    if let Some(dir) = &args.yardsticks {
-        bench.arg("--yardsticks").arg(dir);
-    }
     Ok(command::exit_code(command::status(bench.args(&args.rest))?))
 }

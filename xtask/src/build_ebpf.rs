@@ -12,28 +12,39 @@ const TARGET: &str = "bpfel-unknown-none";
 /// The verifier's log quotes source lines only if the object has BTF, which bpf-linker makes from full debug information.
 const FLAGS: &str = "-C debuginfo=2 -C link-arg=--btf";
 
-pub(crate) fn run() -> anyhow::Result<ExitCode> {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Build the debug object, which logs the first packet of each flow through the agent's log
+    #[arg(long)]
+    log: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     setup::ensure(&[setup::Need::Ebpf])?;
-    build()?;
+    build_with(if args.log { "log" } else { "bpf" })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Builds the object to [`workspace::bpf_object`].
 pub(crate) fn build() -> anyhow::Result<()> {
+    build_with("bpf")
+}
+
+fn build_with(feature: &str) -> anyhow::Result<()> {
     let toolchain = toolchain::find()?;
-    command::run(for_bpf(&mut toolchain.cargo("build"), FLAGS))?;
+    command::run(for_bpf(&mut toolchain.cargo("build"), feature, FLAGS))?;
     let built = workspace::bpf_dir().join(TARGET).join("release/esp");
     publish(&fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?)
 }
 
 /// Checks the eBPF program with clippy; warnings are errors.
 pub(crate) fn clippy(toolchain: &Toolchain) -> anyhow::Result<()> {
-    command::run(for_bpf(&mut toolchain.clippy(), &format!("{FLAGS} -D warnings")))
+    command::run(for_bpf(&mut toolchain.clippy(), "log", &format!("{FLAGS} -D warnings")))
 }
 
-fn for_bpf<'a>(cargo: &'a mut Command, flags: &str) -> &'a mut Command {
+fn for_bpf<'a>(cargo: &'a mut Command, feature: &str, flags: &str) -> &'a mut Command {
     cargo
-        .args(["--package=esp-ebpf", "--bin=esp", "--features=bpf", "--release", "-Zbuild-std=core"])
+        .args(["--package=esp-ebpf", "--bin=esp", "--release", "-Zbuild-std=core", "--features", feature])
         .args(["--target", TARGET, "--target-dir", "target/bpf"])
         .env("RUSTFLAGS", flags)
 }

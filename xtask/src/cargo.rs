@@ -40,6 +40,8 @@ pub(crate) struct Executable {
     pub(crate) path: PathBuf,
     /// The directory of its package.
     pub(crate) package: PathBuf,
+    /// Whether it is a test program rather than a plain one.
+    pub(crate) is_test: bool,
 }
 
 /// Shows and runs a building command; hands back the executables it names.
@@ -71,7 +73,8 @@ fn parse(messages: &str) -> anyhow::Result<Vec<Executable>> {
             message.get("manifest_path").and_then(Value::as_str),
         ) {
             let package = PathBuf::from(manifest).parent().context("a manifest without a directory")?.into();
-            found.push(Executable { name: name.into(), path: path.into(), package });
+            let is_test = message.pointer("/profile/test").and_then(Value::as_bool).unwrap_or(false);
+            found.push(Executable { name: name.into(), path: path.into(), package, is_test });
         }
     }
     Ok(found)
@@ -86,11 +89,12 @@ mod tests {
         let messages = concat!(
             r#"{"reason":"compiler-artifact","manifest_path":"/p/Cargo.toml","target":{"name":"lib"},"executable":null}"#,
             "\n",
-            r#"{"reason":"compiler-artifact","manifest_path":"/p/Cargo.toml","target":{"name":"t3_x"},"executable":"/d/t3_x"}"#,
+            r#"{"reason":"compiler-artifact","manifest_path":"/p/Cargo.toml","target":{"name":"t3_x"},"profile":{"test":true},"executable":"/d/t3_x"}"#,
             "\n",
             r#"{"reason":"build-finished","success":true}"#,
         );
-        let expected = Executable { name: "t3_x".into(), path: "/d/t3_x".into(), package: "/p".into() };
+        let expected =
+            Executable { name: "t3_x".into(), path: "/d/t3_x".into(), package: "/p".into(), is_test: true };
         assert_eq!(parse(messages).unwrap(), [expected]);
     }
 }

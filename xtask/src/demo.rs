@@ -19,7 +19,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     }
     setup::ensure(&[Need::Ebpf, Need::Lab])?;
     build_ebpf::build()?;
-    let built = executables(cargo("build").args(["--package=esp-agent", "--package=esp-tests", "--bins"]))?;
+    let built = executables(cargo("build").args(["--workspace", "--bins"]))?;
     let (lab, agent) = (named(&built, "esp-lab")?, named(&built, "esp-agent")?);
     let argv = [lab.path.as_os_str(), "demo".as_ref(), "--agent".as_ref(), agent.path.as_os_str()];
     match esp_probe::why_not() {

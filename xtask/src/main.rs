@@ -31,7 +31,7 @@ enum Verb {
     /// Install what the other verbs need; a second run does nothing
     Setup(setup::Args),
     /// Build the eBPF object that esp-agent embeds: target/bpf/esp.o
-    BuildEbpf,
+    BuildEbpf(build_ebpf::Args),
     /// Check formatting, lints, documentation, licences and dependencies
     Lint,
     /// Run every test tier that this machine can open
@@ -47,7 +47,7 @@ enum Verb {
 fn main() -> ExitCode {
     let outcome = signals::watch().and_then(|()| match Cli::parse().verb {
         Verb::Setup(args) => setup::run(&args),
-        Verb::BuildEbpf => build_ebpf::run(),
+        Verb::BuildEbpf(args) => build_ebpf::run(&args),
         Verb::Lint => lint::run(),
         Verb::Test(args) => test::run(&args),
         Verb::Vm(args) => vm::run(&args),

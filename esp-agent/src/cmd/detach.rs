@@ -75,4 +75,8 @@ fn remove_state(instance: &Instance) {
     if let Err(error) = std::fs::remove_dir_all(&instance.state_dir) {
         tracing::warn!("failed to remove {}: {error}", instance.state_dir.display());
     }
+    // Its parent is shared with other instances: it goes when it is empty, as those of the pins do.
+    if let Some(root) = instance.state_dir.parent() {
+        std::fs::remove_dir(root).unwrap_or_default();
+    }
 }

@@ -14,6 +14,7 @@ use crate::shared::{Scraper, Shared};
 use crate::supervise::{Tasks, hangup};
 use crate::xfrm::{events::Events, netlink::Netlink};
 use crate::{clock, install, probe};
+use nix::sys::resource::Resource;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
     };
     let ifaces = ifaces(&args, &config)?;
     probe::permitted()?;
+    no_core_dumps()?;
     for lint in &config.lints {
         tracing::warn!("{lint}");
     }
@@ -49,6 +51,13 @@ pub fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+/// Keys pass through this process: its memory is never written to a file.
+fn no_core_dumps() -> Result<(), Failure> {
+    let failed = |errno: nix::Error| Failure::Task("core dump limit", errno.into());
+    nix::sys::prctl::set_dumpable(false).map_err(failed)?;
+    nix::sys::resource::setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(failed)
+}
+
 fn ifaces(args: &Run, config: &Config) -> Result<Vec<String>, Failure> {
     let mut ifaces = args.ifaces.clone();
     ifaces.extend(config.ifaces.iter().filter(|name| !args.ifaces.contains(name)).cloned());
@@ -61,15 +70,46 @@ fn ifaces(args: &Run, config: &Config) -> Result<Vec<String>, Failure> {
 }
 
 async fn start(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -> Result<(), Failure> {
-    let listener = listen(&args, &config).await?;
+    // Pins that are gone say nothing about SAs and policies.
+    let fresh = !super::pins(&instance).exist() && !Record::exists(&instance);
+    let teardown = args.teardown;
+    let place = instance.clone();
     let ready = Ready::default();
-    let (attached, mirrored) = (ready.hold("datapath attached"), ready.hold("first mirror of xfrm_stat"));
+    let outcome = match bring_up(instance, config, ifaces, args, &ready).await {
+        Ok((engine, following, listener)) => serve_until_told(engine, following, listener, ready).await,
+        Err(failure) if fresh => {
+            // A first start that fails leaves the host as it was. What it says is why it failed.
+            if let Err(second) = super::detach::all(&place).await {
+                tracing::error!("failed to take away what was set up before the failure: {second}");
+            }
+            return Err(failure);
+        }
+        Err(failure) => return Err(failure),
+    };
+    if teardown {
+        super::detach::all(&place).await?;
+    }
+    outcome
+}
+
+/// The events that were asked for before the first reading.
+type Following = (Events, NetEvents);
+
+/// Everything up to the running loop: kernel state, maps, programs, in this order.
+async fn bring_up(
+    instance: Instance,
+    config: Config,
+    ifaces: Vec<String>,
+    args: Run,
+    ready: &Ready,
+) -> Result<(Engine, Following, TcpListener), Failure> {
+    let listener = listen(&args, &config).await?;
     let links = net::links().await?;
     if let Some(name) = ifaces.iter().find(|name| !links.iter().any(|link| link.name == **name)) {
         return Err(Failure::NoInterface(name.clone()));
     }
-    let (events, net) = (Events::subscribe()?, NetEvents::subscribe()?);
-    let teardown = args.teardown.then(|| instance.clone());
+    let (attached, mirrored) = (ready.hold("datapath attached"), ready.hold("first mirror of xfrm_stat"));
+    let following = (Events::subscribe()?, NetEvents::subscribe()?);
     let mut engine = prepare(instance, config, ifaces, args)?;
     let observed = install::install(&engine.config, &mut engine.xfrm, &mut engine.record)?;
     engine.shared.picture().locals = net::addresses().await?.into_iter().collect();
@@ -79,6 +119,15 @@ async fn start(instance: Instance, config: Config, ifaces: Vec<String>, args: Ru
     engine.mirror()?;
     drop(mirrored);
     engine.beat()?;
+    Ok((engine, following, listener))
+}
+
+async fn serve_until_told(
+    engine: Engine,
+    (events, net): Following,
+    listener: TcpListener,
+    ready: Ready,
+) -> Result<(), Failure> {
     let scraper = Scraper::new(&engine.pins, engine.shared.clone())?;
     let mut tasks = Tasks::default();
     let stop = tasks.stop();
@@ -87,11 +136,7 @@ async fn start(instance: Instance, config: Config, ifaces: Vec<String>, args: Ru
         let served = serve(listener, scraper, ready, Limits::default(), stop).await;
         served.map_err(|error| Failure::Task("metrics", error.into()))
     });
-    let outcome = tasks.run().await;
-    if let Some(instance) = teardown {
-        super::detach::all(&instance).await?;
-    }
-    outcome
+    tasks.run().await
 }
 
 async fn listen(args: &Run, config: &Config) -> Result<TcpListener, Failure> {
@@ -129,5 +174,6 @@ fn prepare(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -
         config,
         ifaces,
         shared,
+        logs: Vec::new(),
     })
 }

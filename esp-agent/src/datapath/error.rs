@@ -61,6 +61,16 @@ pub enum DatapathError {
         /// Why not.
         source: Box<aya::programs::ProgramError>,
     },
+    /// The interface's driver, or the kernel, has no such hook.
+    #[error("{iface} has no {how} hook for {name}: choose another with --attach (auto, generic or tc)")]
+    NoHook {
+        /// Program.
+        name: &'static str,
+        /// Interface.
+        iface: String,
+        /// `native`, `generic`, `tcx` or `clsact`.
+        how: &'static str,
+    },
     /// A program could not be attached.
     #[error("failed to attach {name} to {iface} ({how})")]
     Attach {
@@ -116,6 +126,13 @@ impl DatapathError {
     /// True when the kernel lacks something that no setting brings.
     #[must_use]
     pub fn lacks(&self) -> bool {
-        matches!(self, Self::NoBpffs(_) | Self::Load(_) | Self::LoadProgram { .. } | Self::Link { .. })
+        matches!(
+            self,
+            Self::NoBpffs(_)
+                | Self::Load(_)
+                | Self::LoadProgram { .. }
+                | Self::NoHook { .. }
+                | Self::Link { .. }
+        )
     }
 }

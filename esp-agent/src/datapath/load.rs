@@ -6,6 +6,7 @@ use aya::{
     Ebpf, EbpfLoader,
     programs::{SchedClassifier, Xdp},
 };
+use aya_log::EbpfLogger;
 use esp_common::names;
 
 /// Maps with a size of their own, and that size.
@@ -31,6 +32,9 @@ pub struct Constants {
 
 /// The programs of one interface, in the kernel.
 pub struct Loaded(Ebpf);
+
+/// Prints what was logged since it was called last.
+pub type FlushLog = Box<dyn FnMut() + Send>;
 
 /// Makes and pins the maps, replacing those of another size with their counts carried over.
 ///
@@ -62,6 +66,12 @@ pub fn programs(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Load
 }
 
 impl Loaded {
+    /// What prints the lines that the datapath logged; `None` for the usual object, which logs nothing.
+    pub fn log(&mut self) -> Option<FlushLog> {
+        let mut logger = EbpfLogger::init(&mut self.0).ok()?;
+        Some(Box::new(move || logger.flush()))
+    }
+
     /// The XDP program.
     ///
     /// Errors: [`DatapathError::NoProgram`].

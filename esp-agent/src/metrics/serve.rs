@@ -45,7 +45,11 @@ impl Default for Limits {
 #[error("failed to serve the metrics")]
 pub struct ServeError(#[from] std::io::Error);
 
-/// Serves until `shutdown` is cancelled; a scrape that is under way is answered first.
+/// How long answers that are under way may take at the end: a client that sends half a request would never let go.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Serves until `shutdown` is cancelled; a scrape that is under way is answered first, if it takes no longer than
+/// two seconds.
 ///
 /// # Errors
 /// The listener fails.
@@ -63,7 +67,16 @@ pub async fn serve(
         .route("/ready", get(readiness))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found; there is /metrics, /live and /ready\n") })
         .with_state(state);
-    Ok(axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await?)
+    let late = shutdown.clone();
+    let late = async move {
+        late.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let served = axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned());
+    tokio::select! {
+        ended = served => Ok(ended?),
+        () = late => Ok(()),
+    }
 }
 
 #[derive(Clone)]

@@ -16,6 +16,9 @@ const MAX_OFFSET: usize = 0x3fff;
 /// Bytes of an skb that are made linear, so that direct loads see all usual headers.
 const LINEAR: u32 = 192;
 
+/// A VLAN tag (IEEE 802.1Q).
+const TAG: u32 = 4;
+
 /// `XFRM_MAX_DEPTH`: SAs that one packet can come through.
 const MAX_DEPTH: u32 = 6;
 
@@ -53,7 +56,12 @@ impl Frame {
             // Where it fails the headers that are not linear read as truncated: counted and passed.
             _ = ctx.pull_data(want);
         }
-        Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len(), skb: Some(ctx.as_ptr().cast()) }
+        let skb: *mut __sk_buff = ctx.as_ptr().cast();
+        // The kernel moves the outer tag from the frame to the skb before TC ingress (`skb_vlan_untag`) and back behind
+        // TC egress: counted, so that a frame is as long here as it is on the wire and at XDP.
+        // SAFETY: `skb` is the program's context.
+        let tag = if unsafe { (*skb).vlan_present } == 0 { 0 } else { TAG };
+        Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len() + tag, skb: Some(skb) }
     }
 }
 

@@ -143,6 +143,8 @@ fn count_flow(key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) {
     let flags = u64::from(BPF_NOEXIST);
     let put = if known { FLOWS.insert(key, first, flags) } else { GHOSTS.insert(key, first, flags) };
     if put.is_ok() {
+        #[cfg(feature = "log")]
+        aya_log_ebpf::info!((), "new flow: spi {:x}, known {}", key.spi.number(), u32::from(known));
         return;
     }
     // Another CPU was first with the entry, or there is no room.

@@ -23,6 +23,6 @@ pub(crate) fn esp_tc_out(ctx: TcContext) -> i32 {
 fn verdict(action: Action) -> i32 {
     match action {
         Action::Pass | Action::Redirect => TC_ACT_UNSPEC,
-        Action::Drop => TC_ACT_SHOT as i32,
+        Action::Drop => TC_ACT_SHOT,
     }
 }

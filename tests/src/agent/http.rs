@@ -11,7 +11,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// When nobody listens, or the answer is no HTTP.
-pub(super) fn get(netns: &Netns, server: SocketAddr, path: &str) -> Result<(u16, String)> {
+pub fn get(netns: &Netns, server: SocketAddr, path: &str) -> Result<(u16, String)> {
     netns.run_in(|| {
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
         let agent: ureq::Agent = config.timeout_global(Some(TIMEOUT)).build().into();

@@ -52,7 +52,7 @@ pub(crate) const VM: &[Package] = &[
 /// The names of those packages of `table` that are not there.
 pub(crate) fn missing(table: &[Package]) -> Vec<&'static str> {
     let there = |proof: &&str| {
-        if proof.starts_with('/') { Path::new(proof).exists() } else { workspace::program(proof).is_some() }
+        if proof.starts_with('/') { Path::new(proof).is_file() } else { workspace::program(proof).is_some() }
     };
     table.iter().filter(|package| !package.proof.iter().any(there)).map(|package| package.name).collect()
 }
@@ -111,7 +111,11 @@ mod tests {
 
     #[test]
     fn a_package_is_missing_only_without_all_of_its_proofs() {
-        let table = [package("a", &["/nowhere", "sh"]), package("b", &["/nowhere"]), package("c", &["/"])];
+        let table = [
+            package("a", &["/nowhere", "sh"]),
+            package("b", &["/nowhere"]),
+            package("c", &["/proc/version"]),
+        ];
         assert_eq!(missing(&table), ["b"]);
     }
 }

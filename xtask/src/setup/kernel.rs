@@ -1,4 +1,4 @@
-//! The VM kernels: Debian's, unpacked under target/vm/<version>, never installed.
+//! The VM kernels: Debian's, unpacked under a directory of target/vm for each version, never installed.
 
 use std::fmt;
 use std::fs;
@@ -100,7 +100,7 @@ pub(crate) fn installed(line: Line) -> anyhow::Result<Kernel> {
 /// Downloads and unpacks the newest kernel of a line.
 pub(super) fn fetch(line: Line) -> anyhow::Result<()> {
     let kernels = workspace::kernels_dir();
-    let mirror = Mirror::open(&kernels.join(".apt").join(line.suite), line.suite)?;
+    let mirror = Mirror::open(line.suite)?;
     let image = image_package(&mirror)?;
     let version = image.trim_start_matches("linux-image-").to_string();
     let (part, done) = (kernels.join(format!(".part-{version}")), kernels.join(&version));

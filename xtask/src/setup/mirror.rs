@@ -1,28 +1,32 @@
 //! A private apt configuration for one Debian suite: that of the machine is read, never changed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use tempfile::TempDir;
 
 use super::apt;
 use crate::command;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const CONFIGURATION: &str = "apt.conf";
 
-/// apt with the lists of one suite only.
+/// apt with the lists of one suite only, in a directory that goes with it: the lists are large.
 pub(super) struct Mirror {
-    config: PathBuf,
+    dir: TempDir,
 }
 
 impl Mirror {
-    /// Writes the configuration under `dir` and reads the suite's lists.
+    /// Writes the configuration and reads the suite's lists.
     ///
     /// # Errors
     /// The machine's own sources name no Debian archive, or it has no such suite.
-    pub(super) fn open(dir: &Path, suite: &str) -> anyhow::Result<Self> {
-        for part in ["lists/partial", "cache/archives/partial", "etc"] {
+    pub(super) fn open(suite: &str) -> anyhow::Result<Self> {
+        let temporary = tempfile::tempdir().context("failed to make a temporary directory")?;
+        let dir = temporary.path();
+        for part in ["lists/partial", "cache/archives/partial", "etc/apt.conf.d", "etc/preferences.d"] {
             let path = dir.join(part);
             fs::create_dir_all(&path).with_context(|| format!("failed to make {}", path.display()))?;
         }
@@ -31,9 +35,8 @@ impl Mirror {
             .filter_map(|archive| archive.suite(suite).map(|suite| stanza(&archive.uri, &suite)))
             .collect();
         write(&dir.join("suite.sources"), &sources.join("\n"))?;
-        let config = dir.join("apt.conf");
-        write(&config, &configuration(dir))?;
-        let mirror = Self { config };
+        write(&dir.join(CONFIGURATION), &configuration(dir))?;
+        let mirror = Self { dir: temporary };
         let update = || command::run(mirror.apt("apt-get").args(["--quiet", "update"]));
         update().or_else(|_| update())?;
         Ok(mirror)
@@ -42,7 +45,7 @@ impl Mirror {
     /// A program of apt that knows this suite only.
     pub(super) fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("APT_CONFIG", &self.config);
+        command.env("APT_CONFIG", self.dir.path().join(CONFIGURATION));
         command
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::tally::Tally;
 
-/// A tier. The files of `tests/tests` are named for theirs: `t3_attach.rs` is one of T3.
+/// A tier. A test that a plain `cargo test` must leave out names its tier: `#[ignore = "T3: root, namespaces"]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Tier {
     /// Pure functions on the host
@@ -28,14 +28,14 @@ impl Tier {
     /// All tiers, in the order of running them.
     pub(super) const ALL: [Self; 5] = [Self::Host, Self::Golden, Self::Kernel, Self::Namespace, Self::Vm];
 
-    /// How the tier's test files start.
-    pub(super) fn prefix(self) -> &'static str {
+    /// How the reason starts for which its tests are ignored.
+    pub(super) fn reason(self) -> &'static str {
         match self {
-            Self::Host => "t0_",
-            Self::Golden => "t1_",
-            Self::Kernel => "t2_",
-            Self::Namespace => "t3_",
-            Self::Vm => "t4_",
+            Self::Host => "T0:",
+            Self::Golden => "T1:",
+            Self::Kernel => "T2:",
+            Self::Namespace => "T3:",
+            Self::Vm => "T4:",
         }
     }
 

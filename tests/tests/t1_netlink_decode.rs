@@ -1,7 +1,7 @@
 //! T0 and T1: what the kernel shows becomes model values; whatever else arrives never panics and never leaks.
 //!
 //! `golden/netlink/capture_events.py` took the events from Linux 6.18; SAs with keys are those that
-//! `netlink_bytes.rs` proves against iproute2: a dump has the same structures.
+//! `t1_netlink_bytes.rs` proves against iproute2: a dump has the same structures.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect, in its helpers too")]
 

@@ -1,6 +1,6 @@
 //! T1: a fixed snapshot as a scrape and as `status` prints it, byte for byte.
 //!
-//! After a wanted change: `UPDATE_GOLDEN=1 cargo test -p esp-tests --test snapshot_text`, then read the diff.
+//! After a wanted change: `UPDATE_GOLDEN=1 cargo test -p esp-tests --test t1_snapshot_text`, then read the diff.
 
 mod sample;
 

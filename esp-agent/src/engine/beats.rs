@@ -1,0 +1,42 @@
+//! What the clock asks for: lease, mirror, sweep.
+
+use super::{Engine, lease};
+use crate::failure::Failure;
+use crate::plan::Observed;
+use crate::{clock, mirror, sweep};
+
+impl Engine {
+    /// Renews the lease and writes the state file.
+    ///
+    /// # Errors
+    /// A map cannot be written.
+    pub fn beat(&mut self) -> Result<(), Failure> {
+        self.filler.set(|settings| settings.lease_ns = lease())?;
+        self.logs.iter_mut().for_each(|flush| flush());
+        let saved = self.shared.state().save(&self.instance);
+        if let Err(error) = saved {
+            tracing::warn!(
+                "failed to write the state file of {}: {error}",
+                self.instance.state_dir.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Copies xfrm_stat.
+    ///
+    /// # Errors
+    /// A map cannot be written.
+    pub fn mirror(&mut self) -> Result<(), Failure> {
+        mirror::copy(self.filler.maps_mut())?;
+        self.shared.state().mirror_ns = clock::monotonic_ns();
+        Ok(())
+    }
+
+    pub(super) fn sweep(&mut self) -> Result<(), Failure> {
+        let observed = Observed::of(&mut self.xfrm)?;
+        self.take(observed)?;
+        let mut picture = self.shared.picture();
+        Ok(sweep::flows(self.filler.maps_mut(), &mut picture, clock::monotonic_ns())?)
+    }
+}

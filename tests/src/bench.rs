@@ -1,0 +1,77 @@
+//! What each way through the XDP program costs in the running kernel, by `BPF_PROG_TEST_RUN`.
+//!
+//! `path -> table -> cost -> report`: a row is one kind of frame, run beside the empty program, and the reason that the
+//! datapath counted for it. A row whose packets were not all judged as expected is an error, not a number.
+//!
+//! One frame is run again and again, so its flow is always in the cache: the cost of a large table under many flows
+//! does not show here.
+
+pub mod cost;
+pub mod cpu;
+pub mod path;
+pub mod program;
+pub mod report;
+mod table;
+
+pub use report::Report;
+
+use crate::kernel::{Constants, Kernel};
+use anyhow::{Context as _, Result, bail, ensure};
+use cost::{Paired, Sampling};
+use esp_common::{Action, Counter, Hook, Reason};
+use path::Path;
+use report::Row;
+use table::Table;
+
+/// Measures every path on one CPU.
+///
+/// # Errors
+/// The kernel refuses a program or a CPU, or judges a frame otherwise than its path expects.
+pub fn run(sampling: Sampling, cpu: Option<usize>) -> Result<Report> {
+    let cpu = cpu::pin(cpu)?;
+    let mut kernel = Kernel::load(Constants::default())?;
+    table::arm(&mut kernel)?;
+    let mut table = Table::open(&kernel)?;
+    let mut rows = Vec::new();
+    for path in path::all() {
+        table.fill(&path)?;
+        rows.push(row(&kernel, &path, sampling).with_context(|| format!("path {}", path.name))?);
+    }
+    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, programs: program::sizes(&kernel)? })
+}
+
+fn row(kernel: &Kernel, path: &Path, sampling: Sampling) -> Result<Row> {
+    let before = kernel.reasons()?;
+    let cost = cost::measure(kernel, &path.frame, sampling)?;
+    let (reason, action, packets) = only(&before, &kernel.reasons()?)?;
+    ensure!(
+        (reason, action) == (path.reason, path.action),
+        "its frames ended in {} ({}) and not in {} ({})",
+        reason.label(),
+        action.label(),
+        path.reason.label(),
+        path.action.label()
+    );
+    let sent = sampling.packets();
+    ensure!(packets == sent, "{packets} packets were counted, {sent} were run");
+    Ok(row_of(path, cost))
+}
+
+fn row_of(path: &Path, cost: Paired) -> Row {
+    Row { path: path.name, sas: path.sas, reason: path.reason, action: path.action, cost }
+}
+
+type Counted = (Hook, Reason, Action, Counter);
+
+/// The one reason at XDP that grew, and by how many packets.
+fn only(before: &[Counted], after: &[Counted]) -> Result<(Reason, Action, u64)> {
+    let mut grown = after.iter().filter_map(|(hook, reason, action, counter)| {
+        let same = before.iter().find(|(h, r, a, _)| (h, r, a) == (hook, reason, action));
+        let old = same.map_or(0, |(.., counter)| counter.packets);
+        (counter.packets > old).then(|| (*hook, *reason, *action, counter.packets - old))
+    });
+    match (grown.next(), grown.next()) {
+        (Some((Hook::Xdp, reason, action, packets)), None) => Ok((reason, action, packets)),
+        (first, second) => bail!("one reason at XDP should have grown: {first:?}, {second:?}"),
+    }
+}

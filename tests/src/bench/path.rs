@@ -1,0 +1,80 @@
+//! The ways through the XDP program: one frame for each, and where it must end.
+
+use crate::frame::{Frame, Ipv4, Ipv6, Payload};
+use esp_common::{Action, Reason};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Our own addresses: the outer destinations.
+pub const LOCAL_V4: Ipv4Addr = Ipv4Addr::new(10, 66, 66, 1);
+/// As [`LOCAL_V4`].
+pub const LOCAL_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x66, 0, 0, 0, 0, 0, 1);
+const PEER_V4: Ipv4Addr = Ipv4Addr::new(10, 55, 55, 1);
+const PEER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x55, 0, 0, 0, 0, 0, 1);
+/// Of somebody else: ESP to it is in transit.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+
+/// SPI of the first SA in the table; the others follow it.
+pub const FIRST_SPI: u32 = 0x1000;
+const UNKNOWN_SPI: u32 = 0x2000_0000;
+
+/// A ping in tunnel mode.
+const ESP_LEN: usize = 120;
+
+/// One way through the program.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// The frame.
+    pub frame: Vec<u8>,
+    /// Destination of the SAs in the table.
+    pub dst: IpAddr,
+    /// SAs in the table; the first is the frame's where the path says "known".
+    pub sas: u32,
+    /// Where the frame must end.
+    pub reason: Reason,
+    /// And the verdict on it, all guards enforcing.
+    pub action: Action,
+}
+
+/// All paths, in the order of the program.
+#[must_use]
+pub fn all() -> Vec<Path> {
+    let known = Payload::esp(FIRST_SPI, 1, ESP_LEN);
+    let unknown = Payload::esp(UNKNOWN_SPI, 1, ESP_LEN);
+    let natt = Payload::natt_esp(FIRST_SPI, 1, ESP_LEN);
+    let v4 = Ipv4::new(PEER_V4, LOCAL_V4);
+    let transit = Ipv4::new(PEER_V4, ELSEWHERE);
+    let later = v4.clone().fragment(185, false);
+    let v4 = |payload: &Payload| Frame::v4(&v4, payload);
+    let v6 = |payload: &Payload| Frame::v6(&Ipv6::new(PEER_V6, LOCAL_V6), payload);
+    vec![
+        passed("not IP", Frame::raw(0x0806, vec![0; 46]), Reason::NotIp),
+        passed("not ESP (TCP)", v4(&Payload::tcp(40_000, 443, ESP_LEN)), Reason::NotEsp),
+        passed("IKE", v4(&Payload::natt_ike(ESP_LEN)), Reason::Ike),
+        passed("NAT keepalive", v4(&Payload::natt_keepalive()), Reason::NatKeepalive),
+        passed("fragment", Frame::v4(&later, &Payload::raw(50, vec![0; ESP_LEN])), Reason::Fragment),
+        passed("IPv4 ESP, known", v4(&known), Reason::EspKnown),
+        passed("IPv4 ESP, known", v4(&known), Reason::EspKnown).among(1_000),
+        Path { dst: LOCAL_V6.into(), ..passed("IPv6 ESP, known", v6(&known), Reason::EspKnown) },
+        passed("NAT-T ESP, known", v4(&natt), Reason::EspKnown),
+        passed("VLAN ESP, known", v4(&known).vlan(5), Reason::EspKnown),
+        dropped("ESP to us, unknown SPI", v4(&unknown), Reason::UnknownSpi),
+        dropped("ESP to us, unknown SPI", v4(&unknown), Reason::UnknownSpi).among(1_000),
+        passed("ESP in transit", Frame::v4(&transit, &unknown), Reason::EspForeign),
+    ]
+}
+
+impl Path {
+    fn among(self, sas: u32) -> Self {
+        Self { sas, ..self }
+    }
+}
+
+fn passed(name: &'static str, frame: Frame, reason: Reason) -> Path {
+    Path { name, frame: frame.build(), dst: LOCAL_V4.into(), sas: 1, reason, action: Action::Pass }
+}
+
+fn dropped(name: &'static str, frame: Frame, reason: Reason) -> Path {
+    Path { action: Action::Drop, ..passed(name, frame, reason) }
+}

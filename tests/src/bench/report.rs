@@ -1,0 +1,126 @@
+//! The figures, for people and for programs.
+
+use super::{
+    cost::{Cost, Paired, Sampling},
+    cpu::Machine,
+    program::Size,
+};
+use esp_common::{Action, Reason};
+use serde_json::{Value, json};
+use std::fmt;
+
+/// One path.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its name.
+    pub path: &'static str,
+    /// SAs in the table.
+    pub sas: u32,
+    /// The reason that was counted for every packet of it.
+    pub reason: Reason,
+    /// The verdict on every packet of it.
+    pub action: Action,
+    /// What it cost.
+    pub cost: Paired,
+}
+
+/// All that was measured.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// How much.
+    pub sampling: Sampling,
+    /// One for each path.
+    pub rows: Vec<Row>,
+    /// One for each program.
+    pub programs: Vec<Size>,
+}
+
+impl Report {
+    /// As JSON. Fields are only ever added.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let Self { machine, sampling, .. } = self;
+        json!({
+            "kernel": machine.kernel,
+            "cpu": machine.cpu,
+            "cpu_model": machine.model,
+            "rounds": sampling.rounds,
+            "repeat": sampling.repeat,
+            "paths": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+            "programs": self.programs.iter().map(Size::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        json!({
+            "path": self.path,
+            "sas": self.sas,
+            "reason": self.reason.label(),
+            "action": self.action.label(),
+            "net_ns": self.cost.net.json(),
+            "raw_ns": self.cost.raw.json(),
+            "empty_ns": self.cost.empty.json(),
+        })
+    }
+}
+
+impl Cost {
+    fn json(&self) -> Value {
+        json!({ "median": self.median, "min": self.min, "max": self.max })
+    }
+}
+
+impl Size {
+    fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "verified_instructions": self.verified,
+            "translated_instructions": self.translated,
+            "jited_bytes": self.jited_bytes,
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, sampling, .. } = self;
+        writeln!(f, "kernel {}, CPU {} ({})", machine.kernel, machine.cpu, machine.model)?;
+        writeln!(
+            f,
+            "ns per packet of thread CPU time, {} rounds of {} packets; net = program - empty program, paired",
+            sampling.rounds, sampling.repeat
+        )?;
+        writeln!(f)?;
+        writeln!(
+            f,
+            "{:<24}{:>6}  {:<14}{:<6}{:>8}  {:>17}{:>8}{:>8}",
+            "path", "SAs", "reason", "", "net", "range", "raw", "empty"
+        )?;
+        for row in &self.rows {
+            write!(f, "{row}")?;
+        }
+        writeln!(f)?;
+        writeln!(f, "{:<24}{:>10}{:>12}{:>12}", "program", "verified", "translated", "jited bytes")?;
+        for Size { name, verified, translated, jited_bytes } in &self.programs {
+            writeln!(f, "{name:<24}{verified:>10}{translated:>12}{jited_bytes:>12}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, sas, reason, action, cost } = self;
+        let range = format!("{:.1} to {:.1}", cost.net.min, cost.net.max);
+        let (net, raw, empty) = (cost.net.median, cost.raw.median, cost.empty.median);
+        let (reason, action) = (reason.label(), action.label());
+        writeln!(
+            f,
+            "{path:<24}{sas:>6}  {reason:<14}{action:<6}{net:>8.1}  {range:>17}{raw:>8.1}{empty:>8.1}"
+        )
+    }
+}

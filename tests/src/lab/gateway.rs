@@ -1,0 +1,155 @@
+//! A gateway of the lab, driven by the agent from a configuration that a test writes.
+
+use super::{Lab, Side};
+use crate::{
+    agent::{Agent, Binary, Launch},
+    netns::Netns,
+    run,
+};
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+/// The gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where it is.
+    pub netns: Netns,
+    /// Its outside interface.
+    pub iface: &'static str,
+    /// The agent's executable.
+    pub binary: Binary,
+    config: NamedTempFile,
+    agent: Option<Agent>,
+}
+
+impl Gateway {
+    /// A gateway with a configuration, its agent not started.
+    ///
+    /// # Errors
+    /// When no agent was built or the file cannot be written.
+    pub fn new(lab: &Lab, side: Side, config: &str) -> Result<Self> {
+        let (netns, iface) = match side {
+            Side::A => (&lab.server_a, "eth5"),
+            Side::B => (&lab.server_b, "eth6"),
+        };
+        let file = NamedTempFile::new().context("failed to make a configuration")?;
+        let gateway =
+            Self { netns: netns.clone(), iface, binary: Binary::find()?, config: file, agent: None };
+        gateway.write(config)?;
+        Ok(gateway)
+    }
+
+    /// Replaces the configuration's text. The agent is not told.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, config: &str) -> Result<()> {
+        std::fs::write(self.config.path(), config).context("failed to write a configuration")
+    }
+
+    /// `run` with the outside interface and the configuration.
+    #[must_use]
+    pub fn launch(&self) -> Launch {
+        self.binary.launch(&self.netns).iface(self.iface).config(self.config.path())
+    }
+
+    /// Starts the agent and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not get there: with its log.
+    pub fn start(&mut self) -> Result<()> {
+        self.start_with(&[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    /// When it does not get there: with its log.
+    pub fn start_with(&mut self, args: &[&str]) -> Result<()> {
+        let launch = args.iter().fold(self.launch(), |launch, arg| launch.arg(arg));
+        self.agent = Some(launch.start()?);
+        Ok(())
+    }
+
+    /// Starts the agents of several gateways at the same time: most of a start is the kernel's verifier.
+    ///
+    /// # Errors
+    /// When one does not get there: with its log.
+    pub fn start_all<const N: usize>(mut gateways: [&mut Self; N]) -> Result<()> {
+        for gateway in &mut gateways {
+            gateway.agent = Some(gateway.launch().spawn()?);
+        }
+        for gateway in gateways {
+            gateway.agent.as_mut().context("no agent")?.wait_ready()?;
+        }
+        Ok(())
+    }
+
+    /// Has the agent read a new configuration, and waits until it has taken it over.
+    ///
+    /// # Errors
+    /// When it refuses it: with its log.
+    pub fn reload(&self, config: &str) -> Result<()> {
+        const RELOADS: &str = "esp_agent_reloads_total";
+        let agent = self.agent()?;
+        let before = agent.scrape()?;
+        self.write(config)?;
+        agent.signal(Signal::SIGHUP)?;
+        let done = before.sum(RELOADS, &[]).unwrap_or(0);
+        agent.wait_metric(RELOADS, &[], done + 1)?;
+        let failed = [("result", "failed")];
+        let ok = agent.metric(RELOADS, &failed)? == before.sum(RELOADS, &failed).unwrap_or(0);
+        ensure!(ok, "the configuration was not taken over:\n{}", agent.log());
+        Ok(())
+    }
+
+    /// The running agent.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn agent(&self) -> Result<&Agent> {
+        self.agent.as_ref().with_context(|| format!("no agent runs on {}", self.netns.name()))
+    }
+
+    /// The running agent, to be ended.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn take_agent(&mut self) -> Result<Agent> {
+        self.agent.take().with_context(|| format!("no agent runs on {}", self.netns.name()))
+    }
+
+    /// What `plan` would still change.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn plan(&self) -> Result<Value> {
+        let mut command = self.binary.command(&self.netns);
+        let text = run::text(command.args(["plan", "--json", "-c"]).arg(self.config.path()))?;
+        serde_json::from_str(&text).with_context(|| format!("plan --json printed no JSON: {text}"))
+    }
+
+    /// Packets of a known SPI on the outside interface in a direction (`in`, `out`).
+    ///
+    /// # Errors
+    /// When the scrape fails.
+    pub fn packets(&self, direction: &str, spi: u32) -> Result<u64> {
+        let spi = format!("{spi:#010x}");
+        let labels = [("iface", self.iface), ("direction", direction), ("spi", &spi), ("known", "true")];
+        self.agent()?.metric("esp_spi_packets_total", &labels)
+    }
+
+    /// Packets of a reason at a hook that were passed and that were dropped.
+    ///
+    /// # Errors
+    /// When the scrape fails.
+    pub fn reason(&self, hook: &str, reason: &str) -> Result<[u64; 2]> {
+        let scrape = self.agent()?.scrape()?;
+        Ok(["pass", "drop"].map(|action| {
+            let labels = [("iface", self.iface), ("hook", hook), ("reason", reason), ("action", action)];
+            scrape.sum("esp_packets_total", &labels).unwrap_or(0)
+        }))
+    }
+}

@@ -1,0 +1,41 @@
+//! What the kernel says of a namespace's XFRM.
+
+use crate::netns::Netns;
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+
+/// Of the reading thread: /proc/net would be the main thread's.
+const XFRM_STAT: &str = "/proc/thread-self/net/xfrm_stat";
+
+/// The counters of /proc/net/xfrm_stat.
+///
+/// # Errors
+/// When the kernel has none (CONFIG_XFRM_STATISTICS).
+pub fn xfrm_stat(netns: &Netns) -> Result<BTreeMap<String, u64>> {
+    let text = netns.run_in(|| {
+        std::fs::read_to_string(XFRM_STAT).context("no xfrm_stat: CONFIG_XFRM_STATISTICS is missing")
+    })?;
+    let counter = |line: &str| {
+        let (name, value) = line.split_once(char::is_whitespace)?;
+        Some((name.to_owned(), value.trim().parse().ok()?))
+    };
+    text.lines().map(|line| counter(line).with_context(|| format!("odd line in xfrm_stat: {line}"))).collect()
+}
+
+/// The counters that grew from one reading to the next, and by how much.
+#[must_use]
+pub fn moved(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let growth = |(name, value): (&String, &u64)| {
+        let more = value.saturating_sub(before.get(name).copied().unwrap_or(0));
+        (more > 0).then(|| (name.clone(), more))
+    };
+    after.iter().filter_map(growth).collect()
+}
+
+/// All SAs and policies as `ip xfrm` lists them, without keys.
+///
+/// # Errors
+/// What `ip` says.
+pub fn xfrm_objects(netns: &Netns) -> Result<String> {
+    Ok(netns.ip("xfrm state list nokeys")? + &netns.ip("xfrm policy list")?)
+}

@@ -1,0 +1,212 @@
+//! SIGKILL at any moment, while a configuration is applied and under traffic: the next run converges.
+
+use anyhow::{Context, Result, ensure};
+use esp_tests::{
+    capture::{Kind, Traffic},
+    lab::{CLIENT_B, Gateway, Lab, Mode, Outer, Side, Suite, Tunnel, ping, xfrm_objects},
+    run,
+    wait::until_ok,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    fmt::Write as _,
+    io::Read as _,
+    process::Child,
+    time::{Duration, Instant},
+};
+use tempfile::NamedTempFile;
+
+const ROUNDS: u32 = 8;
+/// Tunnels that come or go in each round.
+const TUNNELS: u32 = 10;
+const FOREIGN_POLICY: &str = "src 172.30.0.0/16 dst 172.31.0.0/16 dir out";
+/// To the very peer that the agent sets up, under another SPI.
+const FOREIGN_SA: &str = "src 10.55.55.1 dst 10.66.66.1 proto esp spi 0xabcdef";
+const FOREIGN_KEYS: &str =
+    "mode tunnel auth sha256 0x11111111111111111111111111111111 enc aes 0x22222222222222222222222222222222";
+
+#[test]
+#[ignore = "T4: root, ESP"]
+fn a_run_after_sigkill_converges_and_no_packet_is_lost() -> Result<()> {
+    let lab = Lab::new()?;
+    let tunnel = Tunnel::new(Outer::V4, Suite::Cbc128, Mode::Tunnel)?;
+    tunnel.by_hand(&lab.server_b, Side::B)?;
+    lab.server_a.ip(&format!("xfrm state add {FOREIGN_SA} {FOREIGN_KEYS}"))?;
+    lab.server_a.ip(&format!("xfrm policy add {FOREIGN_POLICY} priority 7"))?;
+    let foreign = xfrm_objects(&lab.server_a)?;
+
+    let mut a = Gateway::new(&lab, Side::A, &config(&tunnel, 0)?)?;
+    let begun = Instant::now();
+    let agent = a.launch().spawn()?;
+    wait_applied(&a, 0)?;
+    // A moment later than this the work is done: beyond it there is nothing left to interrupt.
+    let span = begun.elapsed() * 5 / 4;
+    drop(agent);
+    a.start()?;
+    let router = lab.watch_router()?;
+    let mut pings = Pings::start(&lab)?;
+
+    let mut counted = 0;
+    let mut kills = Vec::new();
+    for round in 1..=ROUNDS {
+        let now = a.agent()?.metric("esp_tunnel_packets_total", &[("tunnel", "lab")])?;
+        ensure!(now >= counted, "{now} packets were counted, {counted} before: kills {kills:?}");
+        counted = now;
+        // Other tunnels than before: the run has SAs and policies to remove and to add when it is killed.
+        a.write(&config(&tunnel, round)?)?;
+        a.take_agent()?.kill()?;
+        let delay = span.mul_f64(fraction()?);
+        kills.push(delay);
+        let mut killed = a.launch().spawn()?;
+        // Not a wait for something: the moment itself is what the test varies.
+        std::thread::sleep(delay);
+        killed.kill()?;
+        a.start()?;
+        let plan = a.plan()?;
+        ensure!(plan["empty"] == true, "kills {kills:?}: a second run would change {plan:#}");
+        converged(&a, round, &foreign).with_context(|| format!("kills {kills:?}"))?;
+    }
+    let answered = pings.stop()?;
+    ensure!(
+        answered.len() > ROUNDS as usize && (1..).zip(&answered).all(|(number, seq)| number == *seq),
+        "a ping was lost: answered were {answered:?}: kills {kills:?}"
+    );
+
+    // Every packet was counted, also those that passed while no agent ran.
+    let mut seen = Traffic::default();
+    until_ok(Duration::from_secs(10), "the last packets to be counted", || {
+        seen.0.extend(router.take()?.0);
+        for (direction, to) in [("in", Side::A), ("out", Side::B)] {
+            let wire = seen.count(Kind::Esp(tunnel.outer.server(to), tunnel.spi(to)));
+            let counted = a.packets(direction, tunnel.spi(to))?;
+            ensure!(
+                counted == wire,
+                "{direction}: {counted} counted, the router saw {wire}: kills {kills:?}"
+            );
+        }
+        Ok(())
+    })?;
+    ensure!(seen.clear() == 0, "in the clear: {seen}");
+
+    a.take_agent()?.stop()?;
+    run::text(a.binary.command(&a.netns).arg("detach"))?;
+    until_ok(Duration::from_secs(5), "only the foreign objects to be left", || {
+        ensure!(xfrm_objects(&a.netns)? == foreign, "{}", xfrm_objects(&a.netns)?);
+        Ok(())
+    })?;
+    lost_after_detach(&lab)
+}
+
+/// The tunnel under traffic, and others that change from round to round.
+fn config(tunnel: &Tunnel, round: u32) -> Result<String> {
+    let mut text = tunnel.config(Side::A, "");
+    for number in 1..=TUNNELS {
+        let spi = 0x2000_0000 + round * 0x1000 + number;
+        writeln!(
+            text,
+            "[[tunnel]]\nname = \"r{round}-{number}\"\nlocal = \"10.55.55.1\"\nremote = \"10.77.{round}.{number}\"\n\
+             local_net = \"192.168.1.0/24\"\nremote_net = \"172.{}.{number}.0/24\"\naead = \"rfc4106(gcm(aes))\"\n\
+             [tunnel.in]\nspi = {spi:#x}\nkey = \"0x{}\"\n[tunnel.out]\nspi = {:#x}\nkey = \"0x{}\"",
+            16 + round,
+            format!("{spi:08x}").repeat(5),
+            spi + 0x800,
+            format!("{:08x}", spi + 0x800).repeat(5),
+        )?;
+    }
+    Ok(text)
+}
+
+/// Waits until the kernel has all of a round.
+fn wait_applied(a: &Gateway, round: u32) -> Result<()> {
+    until_ok(Duration::from_secs(60), "the configuration to be applied", || {
+        let objects = xfrm_objects(&a.netns)?;
+        let last = format!("dst 10.77.{round}.{TUNNELS}");
+        ensure!(objects.contains(&last) && objects.matches("dir fwd").count() > TUNNELS as usize, "not yet");
+        Ok(())
+    })
+}
+
+/// The kernel has what the round asks for, each object once, and the foreign ones as they were.
+fn converged(a: &Gateway, round: u32, foreign: &str) -> Result<()> {
+    let objects = xfrm_objects(&a.netns)?;
+    let tunnels = TUNNELS as usize + 1;
+    // Two networks of each family in the first tunnel, one in the others.
+    let policies = TUNNELS as usize + 2;
+    for (what, word, wanted) in [
+        ("SAs", "proto esp spi ", 2 * tunnels + 1),
+        ("out policies", "dir out ", policies + 1),
+        ("in policies", "dir in ", policies),
+        ("fwd policies", "dir fwd ", policies),
+        ("ends of this round", &format!("src 10.77.{round}."), TUNNELS as usize),
+    ] {
+        let found = match what {
+            "ends of this round" => objects.lines().filter(|line| line.starts_with(word)).count(),
+            _ => objects.matches(word).count(),
+        };
+        ensure!(found == wanted, "{found} {what} instead of {wanted} in {objects}");
+    }
+    for block in blocks(foreign) {
+        ensure!(blocks(&objects).contains(&block), "the foreign {block} is not as it was: {objects}");
+    }
+    Ok(())
+}
+
+/// The objects of a listing: each begins at the margin.
+fn blocks(listing: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for line in listing.lines() {
+        match all.last_mut() {
+            Some(block) if line.starts_with(char::is_whitespace) => *block += line.trim(),
+            _ => all.push(line.trim().to_owned()),
+        }
+    }
+    all
+}
+
+/// A ping that runs beside the test, and what it has printed.
+struct Pings(Child, NamedTempFile);
+
+impl Pings {
+    fn start(lab: &Lab) -> Result<Self> {
+        let printed = NamedTempFile::new().context("failed to make a file for ping")?;
+        let mut command = lab.client_a.command("ping");
+        // No answer is given up: under emulation it comes late.
+        command.args(["-n", "-i", "0.05", "-W", "30", &CLIENT_B[0].to_string()]).stdout(printed.reopen()?);
+        Ok(Self(command.spawn().context("failed to start ping")?, printed))
+    }
+
+    /// Ends it: which requests were answered. The last ones may have been under way.
+    fn stop(&mut self) -> Result<Vec<u32>> {
+        let pid = Pid::from_raw(i32::try_from(self.0.id())?);
+        kill(pid, Signal::SIGINT)?;
+        self.0.wait()?;
+        let text = std::fs::read_to_string(self.1.path())?;
+        let number = |line: &str| line.split_once("icmp_seq=")?.1.split(' ').next()?.parse().ok();
+        Ok(text.lines().filter_map(number).collect())
+    }
+}
+
+impl Drop for Pings {
+    fn drop(&mut self) {
+        // Gone already, unless the test failed.
+        if matches!(self.0.try_wait(), Ok(None)) && self.0.kill().is_ok() {
+            self.0.wait().ok();
+        }
+    }
+}
+
+/// From 0 to 1.
+fn fraction() -> Result<f64> {
+    let mut bytes = [0; 4];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX))
+}
+
+fn lost_after_detach(lab: &Lab) -> Result<()> {
+    let after = ping(&lab.client_a, CLIENT_B[0], 1)?;
+    ensure!(after.received == 0, "the tunnel outlived detach");
+    Ok(())
+}
