@@ -175,7 +175,7 @@ fn furnish(site: &Site) -> Result<()> {
     site.allocate(NOWHERE.into(), GATEWAY.into(), 0x9999)?;
     for args in [
         format!("tc qdisc add dev {OUTSIDE} clsact"),
-        format!("tc filter add dev {OUTSIDE} ingress prio 49 protocol all u32 match u32 0 0 classid 1:1"),
+        format!("tc filter add dev {OUTSIDE} ingress prio 50 protocol all u32 match u32 0 0 classid 1:1"),
         "mkdir /sys/fs/bpf/kept /run/kept".into(),
     ] {
         let (program, args) = args.split_once(' ').context("no arguments")?;
