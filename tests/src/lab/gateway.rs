@@ -2,9 +2,10 @@
 
 use super::{Lab, Side};
 use crate::{
-    agent::{Agent, Binary, Launch},
+    agent::{Agent, Binary, Launch, PATIENCE},
     netns::Netns,
     run,
+    wait::until_ok,
 };
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -92,16 +93,22 @@ impl Gateway {
     /// # Errors
     /// When it refuses it: with its log.
     pub fn reload(&self, config: &str) -> Result<()> {
-        const RELOADS: &str = "esp_agent_reloads_total";
         let agent = self.agent()?;
-        let before = agent.scrape()?;
+        let reloads = || -> Result<[u64; 2]> {
+            let scrape = agent.scrape()?;
+            let of = |result| scrape.sum("esp_agent_reloads_total", &[("result", result)]).unwrap_or(0);
+            Ok(["ok", "failed"].map(of))
+        };
+        let [ok, failed] = reloads()?;
         self.write(config)?;
         agent.signal(Signal::SIGHUP)?;
-        let done = before.sum(RELOADS, &[]).unwrap_or(0);
-        agent.wait_metric(RELOADS, &[], done + 1)?;
-        let failed = [("result", "failed")];
-        let ok = agent.metric(RELOADS, &failed)? == before.sum(RELOADS, &failed).unwrap_or(0);
-        ensure!(ok, "the configuration was not taken over:\n{}", agent.log());
+        let done = || {
+            let now = reloads()?;
+            ensure!(now != [ok, failed], "not yet");
+            Ok(now)
+        };
+        let now = until_ok(PATIENCE, "the configuration to be read again", done)?;
+        ensure!(now == [ok + 1, failed], "the configuration was not taken over:\n{}", agent.log());
         Ok(())
     }
 
@@ -131,14 +138,17 @@ impl Gateway {
         serde_json::from_str(&text).with_context(|| format!("plan --json printed no JSON: {text}"))
     }
 
-    /// Packets of a known SPI on the outside interface in a direction (`in`, `out`).
+    /// Packets of known SPIs on the outside interface, each in its direction (`in`, `out`).
     ///
     /// # Errors
     /// When the scrape fails.
-    pub fn packets(&self, direction: &str, spi: u32) -> Result<u64> {
-        let spi = format!("{spi:#010x}");
-        let labels = [("iface", self.iface), ("direction", direction), ("spi", &spi), ("known", "true")];
-        self.agent()?.metric("esp_spi_packets_total", &labels)
+    pub fn packets<const N: usize>(&self, flows: [(&str, u32); N]) -> Result<[u64; N]> {
+        let scrape = self.agent()?.scrape()?;
+        Ok(flows.map(|(direction, spi)| {
+            let spi = format!("{spi:#010x}");
+            let labels = [("iface", self.iface), ("direction", direction), ("spi", &spi), ("known", "true")];
+            scrape.sum("esp_spi_packets_total", &labels).unwrap_or(0)
+        }))
     }
 
     /// Packets of a reason at a hook that were passed and that were dropped.

@@ -11,8 +11,12 @@ use super::tier::Tier;
 use crate::cargo::{Executable, cargo, executables, tidy};
 use crate::command::{self, quoted};
 
+const ARGS: [&str; 2] = ["--ignored", "--exact"];
 /// The tests of a tier share the machine's namespaces and bpf file system.
-const ARGS: [&str; 3] = ["--ignored", "--exact", "--test-threads=1"];
+const HERE: &str = "--test-threads=1";
+/// Tests with real SAs live in namespaces with a bpf file system each. Most of their time is the emulated verifier's, on
+/// one of the VM's two CPUs.
+const IN_VM: &str = "--test-threads=2";
 
 /// The test programs of the workspace that hold ignored tests.
 pub(super) struct Programs(Vec<Program>);
@@ -47,7 +51,7 @@ impl Programs {
         let mut sum = Tally::default();
         for (program, names) in self.of(tier) {
             let mut command = tidy(Command::new(&program.path));
-            command.args(ARGS).args(names).current_dir(&program.package);
+            command.args(ARGS).arg(HERE).args(names).current_dir(&program.package);
             let (status, output) = command::tee(command.env("CARGO_MANIFEST_DIR", &program.package))?;
             sum += Tally::of_run(&output, status.success());
         }
@@ -59,9 +63,8 @@ impl Programs {
         let mut script = String::from("code=0\n");
         for (program, names) in self.of(tier) {
             let package = quoted(program.package.as_os_str());
-            let names: Vec<_> = names.iter().map(|name| quoted(name.as_ref())).collect();
-            let words =
-                [ARGS.as_slice(), &names.iter().map(String::as_str).collect::<Vec<_>>()].concat().join(" ");
+            let names: Vec<String> = names.iter().map(|name| quoted(name.as_ref())).collect();
+            let words = [ARGS.join(" "), IN_VM.to_owned(), names.join(" ")].join(" ");
             let path = quoted(program.path.as_os_str());
             script += &format!("echo; echo 'vm$ '{path}\ncd {package} || code=1\n");
             script += &format!("CARGO_MANIFEST_DIR={package} {path} {words} || code=1\n");
