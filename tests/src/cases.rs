@@ -4,6 +4,7 @@ mod clear;
 mod decrypted;
 mod esp;
 mod ip;
+mod leak;
 mod link;
 mod natt;
 
@@ -55,7 +56,15 @@ pub struct Flow {
 /// When two have one name.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let cases = [link::cases(), ip::cases(), esp::cases(), natt::cases(), clear::cases(), decrypted::cases()];
+    let cases = [
+        link::cases(),
+        ip::cases(),
+        esp::cases(),
+        natt::cases(),
+        clear::cases(),
+        leak::cases(),
+        decrypted::cases(),
+    ];
     let cases = cases.concat();
     let names: std::collections::HashSet<_> = cases.iter().map(|case| case.name).collect();
     assert_eq!(names.len(), cases.len(), "two cases have one name");

@@ -4,13 +4,14 @@
 //! ESP from addresses that the gateway has no route to, so that it cannot answer.
 
 use crate::{
-    agent::{Binary, Launch},
+    agent::{Binary, Launch, PATIENCE},
     frame::{Frame, Ipv4, Ipv6, Payload},
     link::{End, mac, veth},
     netns::Netns,
+    wait,
     wire::Wire,
 };
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use esp_agent::{
     datapath::{maps::Maps, pins::Pins},
     instance::Instance,
@@ -75,6 +76,7 @@ impl Site {
             netns.ip(&format!(
                 "neigh replace {other} lladdr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} dev {iface} nud permanent"
             ))?;
+            carrier(netns, iface)?;
         }
         Ok(())
     }
@@ -128,6 +130,19 @@ impl Site {
         let ends = format!("src {src} dst {dst} proto esp reqid 5 mode tunnel");
         self.gateway.ip(&format!("xfrm state allocspi {ends} min {spi:#x} max {spi:#x}")).map(drop)
     }
+}
+
+/// Waits until the kernel has noticed that the other end is up: before, it drops what is sent (`linkwatch_do_dev`
+/// activates the queue).
+fn carrier(netns: &Netns, iface: &str) -> Result<()> {
+    wait::until_ok(PATIENCE, &format!("the carrier of {iface}"), || {
+        let state = netns.run_in(|| {
+            let path = format!("/sys/class/net/{iface}/operstate");
+            std::fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))
+        })?;
+        ensure!(state.trim() == "up", "it is {state}");
+        Ok(())
+    })
 }
 
 /// A frame to the gateway from where it cannot answer.

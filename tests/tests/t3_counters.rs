@@ -159,7 +159,7 @@ fn frames_on_their_way_out_are_counted_once() -> Result<()> {
 #[test]
 #[ignore = "T3: root, namespaces, bpf"]
 fn captures_of_real_traffic_are_counted_by_spi_to_the_byte() -> Result<()> {
-    for mode in MODES {
+    for mode in ["native", "tc"] {
         let site = Site::new()?;
         let agent = site.agent()?.arg("--attach").arg(mode).start()?;
         let far = site.far()?;

@@ -4,15 +4,16 @@ use super::DatapathError;
 use aya::programs::{
     ProgramError, SchedClassifier, TcAttachType,
     tc::{
-        NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
-        qdisc_detach_program,
+        NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcError, TcHandle,
+        qdisc_add_clsact, qdisc_detach_program,
     },
 };
 use futures_util::TryStreamExt as _;
 use std::io;
 
-/// Place of our filters. Fixed, so that the next agent finds and replaces them in one step.
-const PRIORITY: u16 = 50;
+/// Places of our filters, the first that is free. Fixed, so that the next agent finds and replaces them in one step. A
+/// priority holds filters of one kind only (`tcf_chain_tp_find` in net/sched/cls_api.c): that of others may not be BPF.
+const PRIORITIES: std::ops::RangeInclusive<u16> = 50..=57;
 /// `TC_H_CLSACT` (include/uapi/linux/pkt_sched.h).
 const CLSACT: u32 = 0xffff_fff1;
 const HANDLE: TcHandle = TcHandle::new(0, 0x0e5b);
@@ -32,16 +33,26 @@ pub fn ensure(iface: &str) -> Result<bool, DatapathError> {
 ///
 /// Errors: the kernel's.
 pub fn attach(program: &mut SchedClassifier, iface: &str, side: TcAttachType) -> Result<(), ProgramError> {
-    let earlier =
-        SchedClassifierLink::attached(iface, side, PRIORITY, HANDLE, None).map_err(TcError::IoError)?;
-    let id = match program.attach_to_link(earlier) {
-        Ok(id) => id,
-        Err(_) => {
-            let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
-            program.attach_with_options(iface, side, TcAttachOptions::Netlink(options))?
+    for priority in PRIORITIES {
+        let earlier =
+            SchedClassifierLink::attached(iface, side, priority, HANDLE, None).map_err(TcError::IoError)?;
+        if let Ok(id) = program.attach_to_link(earlier) {
+            return keep(program, id);
         }
-    };
-    // Dropping the link would take the filter away; it stays until `detach`.
+    }
+    let mut outcome = Ok(());
+    for priority in PRIORITIES {
+        let options = NlOptions { priority, handle: HANDLE, classid: None };
+        match program.attach_with_options(iface, side, TcAttachOptions::Netlink(options)) {
+            Ok(id) => return keep(program, id),
+            Err(error) => outcome = Err(error),
+        }
+    }
+    outcome
+}
+
+/// Dropping the link would take the filter away; it stays until `detach`.
+fn keep(program: &mut SchedClassifier, id: SchedClassifierLinkId) -> Result<(), ProgramError> {
     std::mem::forget(program.take_link(id)?);
     Ok(())
 }

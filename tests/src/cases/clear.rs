@@ -1,9 +1,9 @@
-//! Clear text against policies, in and out.
+//! Clear text from the wire against policies.
 
 use super::{Case, v4, v6};
 use crate::{
     frame::{Ext, Frame, Ipv4, Payload},
-    world::{OTHER, PEER, SPI, US, US6, World, from_port, only, rule},
+    world::{OTHER, PEER, SPI, US, World, from_port, only, rule},
 };
 use esp_common::{
     Guard, Mode, Reason, Rule,
@@ -18,10 +18,9 @@ const THERE: &str = "192.168.2.2";
 const ANY: &str = "0.0.0.0/0";
 const IN: u8 = Rule::DIR_IN;
 const FWD: u8 = Rule::DIR_FWD;
-const OUT: u8 = Rule::DIR_OUT;
 
 pub(super) fn cases() -> Vec<Case> {
-    [modes(), directions(), fields(), order(), own(), fragments(), broken(), transforms(), out()].concat()
+    [modes(), directions(), fields(), order(), own(), fragments(), broken(), transforms()].concat()
 }
 
 fn frame(header: &Ipv4, payload: &Payload) -> Vec<u8> {
@@ -38,7 +37,7 @@ fn tcp(dport: u16) -> Payload {
 
 /// The lab's policies, at both ends of the stack.
 fn lab() -> World {
-    World::lab().rules_in(rules(Protect, Protect)).rules_out([rule(OUT, Protect, OURS, THEIRS, 17)])
+    World::lab().rules_in(rules(Protect, Protect))
 }
 
 fn rules(into: esp_common::RuleAction, fwd: esp_common::RuleAction) -> [Rule; 2] {
@@ -99,11 +98,15 @@ fn directions() -> Vec<Case> {
         passed("both let pass", &[let_in, let_through]),
         passed("the kernel discards both", &[no_in, no_through]),
         passed("the kernel discards one", &[into, no_through]),
-        passed("an out policy says nothing about what comes in", &[rule(OUT, Protect, THEIRS, OURS, 17)]),
+        passed(
+            "an out policy says nothing about what comes in",
+            &[rule(Rule::DIR_OUT, Protect, THEIRS, OURS, 17)],
+        ),
     ]
 }
 
 fn fields() -> Vec<Case> {
+    let padded = Frame::v4(&inward(), &Payload::raw(6, vec![0, 80, 0])).pad(26).build();
     let fwd = rule(FWD, Protect, THEIRS, OURS, 10);
     let with = |rule| World::lab().rules_in([rule]);
     let icmp = Payload::icmp_echo(1, 1, 8);
@@ -120,12 +123,8 @@ fn fields() -> Vec<Case> {
             .dropped(10),
         passed("another ICMP type", &inward(), &icmp, with(from_port(only(fwd, 1, None), 0))),
         passed("another ICMP code", &inward(), &icmp, with(only(fwd, 1, Some(3)))),
-        passed(
-            "TCP of 3 bytes has no port",
-            &inward(),
-            &Payload::raw(6, vec![0, 80, 0]),
-            with(only(fwd, 6, Some(80))),
-        ),
+        Case::ingress("TCP of 3 bytes and padding has no port", padded, Reason::NotEsp)
+            .world(with(from_port(only(fwd, 6, None), 80))),
         caught("the last address of a network", &v4("192.168.2.255", "192.168.1.255"), &tcp(1), with(fwd))
             .dropped(10),
         passed("the first address behind a network", &v4("192.168.3.0", HERE), &tcp(1), with(fwd)),
@@ -179,6 +178,8 @@ fn own() -> Vec<Case> {
 
 /// A fragment shows no ports: it is caught only where they do not matter.
 fn fragments() -> Vec<Case> {
+    let atomic = v6("fd02::2", "fd01::2").ext(Ext::Fragment(0, false));
+    let web6 = only(rule(FWD, Protect, "fd02::/64", "fd01::/64", 26), 6, Some(80));
     let fwd = rule(FWD, Protect, THEIRS, OURS, 10);
     let (web, through) = (only(fwd, 6, Some(80)), only(rule(FWD, Bypass, THEIRS, OURS, 18), 6, Some(80)));
     let with = |rules: &[Rule]| World::lab().rules_in(rules);
@@ -196,6 +197,13 @@ fn fragments() -> Vec<Case> {
             Reason::CleartextIn,
         )
         .world(with(&rules6))
+        .dropped(26),
+        Case::ingress(
+            "an atomic fragment has its ports",
+            Frame::v6(&atomic, &tcp(80)).build(),
+            Reason::CleartextIn,
+        )
+        .world(with(&[web6]))
         .dropped(26),
         later("a last fragment and a policy with a port", with(&[web])),
         passed("a first fragment and a policy with a port", &first, &tcp(80), with(&[web])),
@@ -238,76 +246,5 @@ fn transforms() -> Vec<Case> {
         passed("IPComp to us", &v4(PEER, US), &Payload::raw(108, vec![0; 24]), world()),
         caught("AH of others", &v4(PEER, OTHER), &Payload::raw(51, vec![0; 24]), world()).dropped(8),
         caught("IP in IP to us", &v4(PEER, US), &Payload::raw(4, vec![0; 24]), world()).dropped(8),
-    ]
-}
-
-fn out() -> Vec<Case> {
-    let outward = || v4(HERE, THERE);
-    let leak = |name, world: World| {
-        Case::egress(name, frame(&outward(), &tcp(80)), Reason::CleartextOut).world(world)
-    };
-    let passed = |name, header: &Ipv4, payload: &Payload, world: World| {
-        Case::egress(name, frame(header, payload), Reason::NotEsp).world(world)
-    };
-    let with = |mode| lab().guard(Guard::CleartextOut, mode);
-    let out = rule(OUT, Protect, OURS, THEIRS, 17);
-    let dns = only(rule(OUT, Bypass, OURS, THEIRS, 25), 17, Some(53));
-    let both = || World::lab().rules_out([dns, out]);
-    let all = || World::lab().rules_out([rule(OUT, Protect, ANY, ANY, 17)]);
-    let udp = |dport| Payload::udp(1024, dport, vec![0; 64]);
-    let esp = Payload::esp(STRANGE, 1, 32);
-    let mut big = frame(&outward().total_len(0), &Payload::raw(6, vec![0; 40_000]));
-    big.resize(70_000, 0);
-    vec![
-        leak("clear text out, enforcing", lab()).dropped(17),
-        leak("clear text out, observing", with(Mode::Observe)).observed(17),
-        passed("clear text out, off", &outward(), &tcp(80), with(Mode::Off)),
-        leak("clear text out, unsynced", lab().unsynced()).observed(17),
-        passed("clear text out to elsewhere", &v4(HERE, OTHER), &tcp(80), lab()),
-        passed("the other direction of a policy", &v4(THERE, HERE), &tcp(80), lab()),
-        passed("a bypass on the way out", &outward(), &udp(53), both()),
-        Case::egress("no bypass on the way out", frame(&outward(), &udp(54)), Reason::CleartextOut)
-            .world(both())
-            .dropped(17),
-        Case::egress(
-            "a last fragment out that the bypass may mean",
-            frame(&outward().fragment(8, false), &udp(9)),
-            Reason::Fragment,
-        )
-        .world(both()),
-        Case::egress("our known ESP out", frame(&v4(US, PEER), &Payload::esp(SPI, 1, 32)), Reason::EspKnown)
-            .world(all())
-            .known(PEER, SPI),
-        Case::egress(
-            "our ESP of an SA that is not known yet",
-            frame(&v4(US, OTHER), &esp),
-            Reason::EspForeign,
-        )
-        .world(all())
-        .ghost(OTHER, STRANGE),
-        Case::egress(
-            "ESP of a host behind us is payload",
-            frame(&v4(HERE, OTHER), &esp),
-            Reason::CleartextOut,
-        )
-        .world(all())
-        .ghost(OTHER, STRANGE)
-        .dropped(17),
-        Case::egress("our IKE out", frame(&v4(US, PEER), &Payload::udp(500, 500, vec![0; 28])), Reason::Ike)
-            .world(all()),
-        Case::egress(
-            "IKE of a host behind us",
-            frame(&v4(HERE, PEER), &Payload::udp(500, 500, vec![0; 28])),
-            Reason::CleartextOut,
-        )
-        .world(all())
-        .dropped(17),
-        Case::egress("our own clear text out", frame(&v4(US, PEER), &tcp(22)), Reason::CleartextOut)
-            .world(all())
-            .dropped(17),
-        Case::egress("BIG TCP out in the clear", big, Reason::CleartextOut).world(lab()).dropped(17),
-        Case::egress("clear IPv6 out", Frame::v6(&v6(US6, "fd02::2"), &tcp(1)).build(), Reason::CleartextOut)
-            .world(World::lab().rules_out([rule(OUT, Protect, "::/0", "fd02::/64", 33)]))
-            .dropped(33),
     ]
 }

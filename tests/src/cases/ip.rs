@@ -62,6 +62,7 @@ fn fragments() -> Vec<Case> {
         four("IPv4 first fragment", &to_us().fragment(0, true), first).known(US, SPI),
         four("IPv4 middle fragment", &to_us().fragment(8, true), later),
         four("IPv4 last fragment", &to_us().fragment(16, false), later),
+        four("IPv4 fragment at half of the highest offset", &to_us().fragment(0x1000, false), later),
         four("IPv4 fragment at the highest offset", &to_us().fragment(0x1fff, false), later),
         Case::xdp("IPv4 first fragment of half an ESP header", cut.build(), Reason::Truncated),
         Case::egress(
@@ -101,6 +102,8 @@ fn chains() -> Vec<Case> {
     let hop = Ext::HopByHop(0);
     let seven = (0..7).fold(to_us6(), |header, _| header.ext(Ext::DestOpts(0)));
     let whole = Frame::v6(&to_us6().ext(Ext::DestOpts(2)), &esp());
+    let none = to_us6().ext(Ext::DestOpts(2)).payload_len(16);
+    let none = Frame::v6(&none, &Payload::raw(59, vec![])).build();
     vec![
         known("hop-by-hop", &[hop]),
         known("routing", &[Ext::Routing(2)]),
@@ -125,6 +128,7 @@ fn chains() -> Vec<Case> {
             &to_us6().ext(Ext::DestOpts(2)).payload_len(16),
             Reason::Truncated,
         ),
+        Case::xdp("an extension beyond the length and nothing behind it", none, Reason::Truncated),
         six("a chain and no room for ESP", &to_us6().ext(hop).payload_len(8 + 7), Reason::Truncated),
         six("AH is not followed", &to_us6().ext(Ext::Auth(4)), Reason::NotEsp),
     ]

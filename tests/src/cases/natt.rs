@@ -67,6 +67,7 @@ fn lengths() -> Vec<Case> {
         frame[38..40].copy_from_slice(&len.to_be_bytes());
         frame
     };
+    let half_ike = Frame::v4(&to_us().total_len(24), &Payload::udp(500, 500, vec![0; 28])).build();
     let cut = |len: u16| Frame::v4(&to_us().total_len(20 + len), &esp(4500, 4500, SPI)).build();
     vec![
         Case::xdp("UDP length of 0", lie(0), Reason::Malformed),
@@ -75,6 +76,7 @@ fn lengths() -> Vec<Case> {
         Case::xdp("UDP length one beyond the packet", lie(8 + 12 + 1), Reason::Truncated),
         Case::xdp("UDP length below the packet", lie(8 + 8), Reason::EspKnown).known(US, SPI),
         Case::xdp("half a UDP header", cut(4), Reason::Truncated),
+        Case::xdp("half a UDP header of IKE", half_ike, Reason::Truncated),
         Case::xdp("a UDP header that reaches into the padding", cut(7), Reason::Truncated),
         Case::xdp(
             "a UDP header that is cut off",
