@@ -162,6 +162,18 @@ fn a_missing_bpf_file_system_is_named_with_the_way_out() -> Result<()> {
 
 #[test]
 #[ignore = "T3: root, namespaces, bpf"]
+fn a_driver_without_xdp_is_named_and_nothing_stays() -> Result<()> {
+    let site = Site::new()?;
+    let before = footprint(&site.gateway)?;
+    // The loopback device has no `ndo_bpf`.
+    let output = agent(&site, &["run", "--iface", "lo", "--attach", "native"])?;
+    expect(&output, LACKS, &["lo has no native hook", "--attach"])?;
+    ensure!(footprint(&site.gateway)? == before, "something was changed");
+    Ok(())
+}
+
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
 fn a_taken_port_is_named_and_nothing_is_set_up() -> Result<()> {
     let site = Site::new()?;
     let before = footprint(&site.gateway)?;
