@@ -1,15 +1,13 @@
 //! The command line.
 
 use crate::datapath::attach::AttachMode;
+use crate::failure::USAGE;
 use crate::log::LogFormat;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// `EX_USAGE`.
-const USAGE: u8 = 64;
 
 /// ESP fast path and control plane for Linux IPsec gateways: installs or follows SAs and policies, counts every SPI,
 /// guards against unknown SPIs and clear text, and says why packets were dropped.

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 /// `EX_USAGE`: usage or configuration.
-const USAGE: u8 = 64;
+pub const USAGE: u8 = 64;
 /// `EX_UNAVAILABLE`: the kernel lacks something.
 const LACKS: u8 = 69;
 /// `EX_NOPERM`.

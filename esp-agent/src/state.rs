@@ -40,7 +40,7 @@ pub struct State {
     pub lacks: Vec<String>,
     /// Notes on interfaces.
     pub iface_notes: BTreeMap<String, String>,
-    /// Tunnels of SAs.
+    /// Tunnels of SAs, sorted by destination and SPI: a scrape asks for each flow.
     pub tunnels: Vec<NamedSa>,
     /// Names of policies by index.
     pub policies: BTreeMap<u32, String>,
@@ -73,8 +73,8 @@ impl State {
     /// Tunnel of (destination, SPI); empty if none.
     #[must_use]
     pub fn tunnel(&self, dst: IpAddr, spi: Spi) -> &str {
-        let found = self.tunnels.iter().find(|sa| sa.dst == dst && sa.spi == spi.number());
-        found.map_or("", |sa| sa.tunnel.as_str())
+        let found = self.tunnels.binary_search_by_key(&(dst, spi.number()), |sa| (sa.dst, sa.spi));
+        found.ok().and_then(|at| self.tunnels.get(at)).map_or("", |sa| sa.tunnel.as_str())
     }
 
     /// Writes the file of `instance`.
@@ -98,4 +98,21 @@ impl State {
 
 fn path(instance: &Instance) -> PathBuf {
     instance.state_dir.join("state.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sa_has_its_own_tunnel_and_a_stranger_none() {
+        let addr = |last: u8| IpAddr::from([10, 0, 0, last]);
+        let named = |last, spi: u32| NamedSa { dst: addr(last), spi, tunnel: format!("t{last}-{spi}") };
+        let tunnels = vec![named(1, 256), named(1, 257), named(2, 256), named(9, 300)];
+        let state = State { tunnels, ..State::default() };
+        for (last, spi) in [(1, 256), (1, 257), (2, 256), (9, 300)] {
+            assert_eq!(state.tunnel(addr(last), Spi::new(spi)), format!("t{last}-{spi}"));
+        }
+        assert_eq!(state.tunnel(addr(2), Spi::new(257)), "");
+    }
 }

@@ -1,13 +1,11 @@
 //! `check`: tells what is wrong with a configuration. Needs no root and changes nothing.
 
 use crate::config::{self, Config, ConfigError, ConfigErrors, Lint};
+use crate::failure::USAGE;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-
-/// `EX_USAGE`: the configuration cannot be used.
-const BAD_CONFIG: u8 = 64;
 
 /// What `check --json` prints. Fields are only ever added.
 #[derive(Serialize)]
@@ -37,7 +35,7 @@ pub fn check(path: &Path, json: bool, out: &mut dyn Write) -> io::Result<ExitCod
         true => write_json(path, &loaded, out)?,
         false => write_text(path, &loaded, out)?,
     }
-    Ok(if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(BAD_CONFIG) })
+    Ok(if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(USAGE) })
 }
 
 fn write_json(path: &Path, loaded: &Result<Config, ConfigErrors>, out: &mut dyn Write) -> io::Result<()> {
