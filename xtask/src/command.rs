@@ -1,10 +1,8 @@
 //! Child processes: shown before they start, gone when xtask goes.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -12,6 +10,10 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, getpid, getppid};
 
 use crate::signals;
+
+mod pump;
+
+pub(crate) use pump::{Keep, joined, pump};
 
 const POLL: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_secs(2);
@@ -38,7 +40,7 @@ pub(crate) fn status(command: &mut Command) -> anyhow::Result<ExitStatus> {
 pub(crate) fn tee(command: &mut Command) -> anyhow::Result<(ExitStatus, String)> {
     show(command);
     let mut child = Guarded::spawn(command.stdout(Stdio::piped()))?;
-    let copy = child.take_stdout().map(|pipe| pump(pipe, Keep::All));
+    let copy = child.take_stdout().map(|pipe| pump(pipe, Keep::All, ""));
     let status = child.wait()?;
     Ok((status, copy.map(joined).transpose()?.unwrap_or_default()))
 }
@@ -160,40 +162,6 @@ impl Drop for Guarded {
             eprintln!("xtask: failed to end process {}: {error}", self.0.id());
         }
     }
-}
-
-/// Whether [`pump`] keeps what it passes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
-    Nothing,
-    All,
-}
-
-/// Passes a stream on to standard output as it arrives.
-pub(crate) fn pump(mut from: impl Read + Send + 'static, keep: Keep) -> JoinHandle<std::io::Result<Vec<u8>>> {
-    std::thread::spawn(move || {
-        let (mut kept, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
-        loop {
-            let count = match from.read(&mut chunk) {
-                Ok(0) => return Ok(kept),
-                Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            let bytes = chunk.get(..count).unwrap_or_default();
-            std::io::stdout().write_all(bytes).and_then(|()| std::io::stdout().flush())?;
-            if keep == Keep::All {
-                kept.extend_from_slice(bytes);
-            }
-        }
-    })
-}
-
-/// The text that a [`pump`] has kept, once its stream has ended.
-pub(crate) fn joined(pump: JoinHandle<std::io::Result<Vec<u8>>>) -> anyhow::Result<String> {
-    let kept = pump.join().map_err(|_| anyhow::anyhow!("the thread that copies the output panicked"))?;
-    let kept = kept.context("failed to copy the output of a child")?;
-    Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
 #[cfg(test)]

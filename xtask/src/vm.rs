@@ -75,12 +75,14 @@ pub(crate) struct Job<'a> {
     rw: PathBuf,
     /// Whether [`Finished::output`] is wanted; it is shown in any case.
     pub(crate) keep: Keep,
+    /// What stands before each line that is shown.
+    pub(crate) label: String,
 }
 
 impl<'a> Job<'a> {
     pub(crate) fn new(kernel: &'a Kernel, command: Vec<OsString>, limit: Duration) -> Self {
         let rw = workspace::vm_out_dir();
-        Self { kernel, command, limit, memory_mib: MEMORY_MIB, rw, keep: Keep::Nothing }
+        Self { kernel, command, limit, memory_mib: MEMORY_MIB, rw, keep: Keep::Nothing, label: String::new() }
     }
 }
 

@@ -58,10 +58,13 @@ impl Programs {
         Ok(sum)
     }
 
-    /// One shell command that runs all of a tier, for a machine without cargo.
-    pub(super) fn script(&self, tier: Tier) -> Vec<OsString> {
+    /// One shell command that runs all of a tier, for a machine without cargo; with `newest`, also the tests that
+    /// say `on the newest kernel`: what they show does not depend on the kernel, and takes long.
+    pub(super) fn script(&self, tier: Tier, newest: bool) -> Vec<OsString> {
         let mut script = String::from("code=0\n");
-        for (program, names) in self.of(tier) {
+        let there = |test: &Ignored| newest || !test.reason.contains("on the newest kernel");
+        for (program, names) in self.those(move |test| test.reason.starts_with(tier.reason()) && there(test))
+        {
             let package = quoted(program.package.as_os_str());
             let names: Vec<String> = names.iter().map(|name| quoted(name.as_ref())).collect();
             let words = [ARGS.join(" "), IN_VM.to_owned(), names.join(" ")].join(" ");
@@ -74,9 +77,13 @@ impl Programs {
     }
 
     fn of(&self, tier: Tier) -> impl Iterator<Item = (&Executable, Vec<&str>)> {
+        self.those(move |test| test.reason.starts_with(tier.reason()))
+    }
+
+    fn those(&self, wanted: impl Fn(&Ignored) -> bool) -> impl Iterator<Item = (&Executable, Vec<&str>)> {
         self.0.iter().filter_map(move |program| {
-            let of_tier = program.ignored.iter().filter(|test| test.reason.starts_with(tier.reason()));
-            let names: Vec<_> = of_tier.map(|test| test.name.as_str()).collect();
+            let those = program.ignored.iter().filter(|test| wanted(test));
+            let names: Vec<_> = those.map(|test| test.name.as_str()).collect();
             (!names.is_empty()).then_some((&program.built, names))
         })
     }

@@ -42,7 +42,7 @@ pub(super) fn boot(job: &Job, accel: Accel, deadline: Instant) -> anyhow::Result
     qemu.stdin(Stdio::null()).stdout(to_us).stderr(log);
     let mut child = Guarded::spawn(&mut qemu)?;
     drop(qemu);
-    let output = pump(from_guest, job.keep);
+    let output = pump(from_guest, job.keep, &job.label);
     let status = child.wait_until(deadline)?;
     drop(child);
     let output = joined(output)?;
