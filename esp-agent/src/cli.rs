@@ -34,6 +34,9 @@ pub struct Global {
     /// Folder for the record of what is ours.
     #[arg(long, global = true, env = "ESP_AGENT_STATE_DIR", default_value = crate::instance::RUN_ROOT)]
     pub state_dir: PathBuf,
+    /// Folder for what must outlive a reboot.
+    #[arg(long, global = true, env = "ESP_AGENT_DURABLE_DIR", default_value = crate::instance::DURABLE_ROOT)]
+    pub durable_dir: PathBuf,
     /// How log lines look.
     #[arg(long, global = true, env = "ESP_AGENT_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,

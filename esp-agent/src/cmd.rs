@@ -32,7 +32,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
 fn instance(global: &Global) -> Result<Instance, Failure> {
     let netns = Netns::current().map_err(InstanceError::Netns)?;
     let name = global.instance.clone().unwrap_or_else(|| netns.label());
-    Ok(Instance::at(name, netns, &global.state_dir, &global.bpffs)?)
+    Ok(Instance::at(name, netns, &global.state_dir, &global.bpffs)?.durable_at(&global.durable_dir))
 }
 
 fn pins(instance: &Instance) -> Pins {

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 /// Root of the state directories. XFRM state lives as long as the boot, and so does /run. A service manager
 /// must not clear it between runs (systemd: no `RuntimeDirectory=` without `RuntimeDirectoryPreserve=yes`).
 pub const RUN_ROOT: &str = "/run/esp-agent";
+/// Root of the directories for what must outlive the boot: rotated keys, reserved sequence numbers.
+pub const DURABLE_ROOT: &str = "/var/lib/esp-agent";
 /// Root of the pin directories.
 pub const PIN_ROOT: &str = "/sys/fs/bpf/esp-agent";
 
@@ -29,6 +31,8 @@ pub struct Instance {
     pub state_dir: PathBuf,
     /// `/sys/fs/bpf/esp-agent/v<ABI>/<name>`.
     pub pin_dir: PathBuf,
+    /// `/var/lib/esp-agent/<name>`. It is made (mode 0700) by the first that keeps something there.
+    pub durable_dir: PathBuf,
 }
 
 /// The instance cannot be used.
@@ -40,8 +44,8 @@ pub enum InstanceError {
     /// The name does not fit into a path.
     #[error("instance name {0:?} is not 1 to 32 of a-z, 0-9 and -")]
     Name(String),
-    /// The state directory could not be made.
-    #[error("failed to make the state directory {}: {source}", path.display())]
+    /// A directory could not be made.
+    #[error("failed to make the directory {}: {source}", path.display())]
     StateDir {
         /// Directory.
         path: PathBuf,
@@ -91,7 +95,22 @@ impl Instance {
             return Err(InstanceError::Name(name));
         }
         let pin_dir = pin_root.join(format!("v{ABI_VERSION}")).join(&name);
-        Ok(Self { state_dir: run_root.join(&name), pin_dir, netns, name })
+        let durable_dir = Path::new(DURABLE_ROOT).join(&name);
+        Ok(Self { state_dir: run_root.join(&name), pin_dir, durable_dir, netns, name })
+    }
+
+    /// The same with what is durable under another root.
+    #[must_use]
+    pub fn durable_at(self, root: &Path) -> Self {
+        Self { durable_dir: root.join(&self.name), ..self }
+    }
+
+    /// Makes the durable directory (mode 0700) unless it is there.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make_durable_dir(&self) -> Result<(), InstanceError> {
+        make_private(&self.durable_dir)
     }
 
     /// Makes the state directory (mode 0700) and takes the instance for the life of the guard. Whoever changes
@@ -100,13 +119,14 @@ impl Instance {
     /// # Errors
     /// Another agent has it, or the directory cannot be made.
     pub fn lock(&self) -> Result<InstanceLock, InstanceError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.state_dir)
-            .map_err(|source| InstanceError::StateDir { path: self.state_dir.clone(), source })?;
+        make_private(&self.state_dir)?;
         InstanceLock::take(&self.name, &self.state_dir.join("lock"))
     }
+}
+
+fn make_private(dir: &Path) -> Result<(), InstanceError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| InstanceError::StateDir { path: dir.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -123,6 +143,8 @@ mod tests {
         let edge = instance("edge-1", Path::new(RUN_ROOT)).unwrap();
         assert_eq!(edge.state_dir, Path::new("/run/esp-agent/edge-1"));
         assert_eq!(edge.pin_dir, Path::new(&format!("/sys/fs/bpf/esp-agent/v{ABI_VERSION}/edge-1")));
+        assert_eq!(edge.durable_dir, Path::new("/var/lib/esp-agent/edge-1"));
+        assert_eq!(edge.durable_at(Path::new("/srv")).durable_dir, Path::new("/srv/edge-1"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 pub mod http;
 mod launch;
 
-pub use launch::{Binary, Launch};
+pub use launch::{Binary, DURABLE, Launch};
 
 use crate::{
     netns::Netns,

@@ -15,6 +15,9 @@ use std::{
 /// The agent's usual port: each namespace has a loopback of its own.
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9754);
 
+/// Where an agent of a test keeps what must outlive a reboot.
+pub const DURABLE: &str = "/run/esp-agent-durable";
+
 /// The agent's executable.
 #[derive(Clone, Debug)]
 pub struct Binary(PathBuf);
@@ -47,7 +50,7 @@ impl Binary {
     }
 
     /// The agent in a namespace, its arguments still to come. Nothing of the caller's environment that the agent
-    /// reads goes with it.
+    /// reads goes with it, and what must outlive a reboot is kept in the namespace's own /run.
     #[must_use]
     pub fn command(&self, netns: &Netns) -> Command {
         let mut command = netns.command(&self.0);
@@ -56,6 +59,7 @@ impl Binary {
                 command.env_remove(name);
             }
         }
+        command.env("ESP_AGENT_DURABLE_DIR", DURABLE);
         command
     }
 
