@@ -2,10 +2,11 @@
 
 use crate::datapath::attach::AttachMode;
 use crate::failure::USAGE;
+use crate::keys::suite::Suite;
 use crate::log::LogFormat;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -56,6 +57,10 @@ pub enum Command {
     Status(Status),
     /// Take away exactly what the agent brought: programs, maps, SAs and policies.
     Detach,
+    /// Make a fresh key for a key file.
+    Keygen(Keygen),
+    /// Write the files of both gateways of a tunnel, with fresh keys that fit.
+    Pair(Box<Pair>),
 }
 
 /// `run`.
@@ -106,6 +111,70 @@ pub struct Status {
     /// Print JSON.
     #[arg(long, env = "ESP_AGENT_JSON")]
     pub json: bool,
+}
+
+/// `keygen`.
+#[derive(Args, Debug)]
+pub struct Keygen {
+    /// For which algorithms.
+    #[arg(long, env = "ESP_AGENT_SUITE", value_enum, default_value_t)]
+    pub suite: Suite,
+    /// One key of so many bits instead, salt included.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(64..=4096), conflicts_with = "suite")]
+    pub bits: Option<u16>,
+    /// A new file of mode 0600, instead of the standard output; FILE.enc and FILE.auth for a suite with two keys.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Replace a file that is there.
+    #[arg(long, requires = "out")]
+    pub force: bool,
+}
+
+/// `pair`.
+#[derive(Args, Debug)]
+pub struct Pair {
+    /// Name of the tunnel.
+    #[arg(long, required_unless_present = "rotate", requires_all = ["left_nets", "right_nets"])]
+    pub name: Option<String>,
+    /// New keys for this tunnel instead, for `rotate`.
+    #[arg(long, value_name = "TUNNEL", conflicts_with_all = ["name", "left_nets", "right_nets", "interface", "encap"])]
+    pub rotate: Option<String>,
+    /// Outside address of the left gateway.
+    #[arg(long, value_name = "ADDR")]
+    pub left: IpAddr,
+    /// Outside address of the right gateway.
+    #[arg(long, value_name = "ADDR")]
+    pub right: IpAddr,
+    /// Network behind the left gateway; may be given several times.
+    #[arg(long = "left-net", value_delimiter = ',', value_name = "NET")]
+    pub left_nets: Vec<String>,
+    /// Network behind the right gateway; may be given several times.
+    #[arg(long = "right-net", value_delimiter = ',', value_name = "NET")]
+    pub right_nets: Vec<String>,
+    /// Algorithms.
+    #[arg(long, env = "ESP_AGENT_SUITE", value_enum, default_value_t)]
+    pub suite: Suite,
+    /// Outside interface of both gateways. Without one, `run` asks for --iface.
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+    /// Outside interface of the left gateway.
+    #[arg(long, value_name = "NAME", conflicts_with = "rotate")]
+    pub left_interface: Option<String>,
+    /// Outside interface of the right gateway.
+    #[arg(long, value_name = "NAME", conflicts_with = "rotate")]
+    pub right_interface: Option<String>,
+    /// ESP in UDP, port 4500, through a NAT.
+    #[arg(long)]
+    pub encap: bool,
+    /// Folder for the two files; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Name of the left gateway's file.
+    #[arg(long, value_name = "FILE", default_value = "left.toml")]
+    pub left_file: PathBuf,
+    /// Name of the right gateway's file.
+    #[arg(long, value_name = "FILE", default_value = "right.toml")]
+    pub right_file: PathBuf,
 }
 
 impl Cli {

@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod detach;
+pub mod keygen;
+pub mod pair;
 pub mod plan;
 pub mod run;
 pub mod status;
@@ -25,6 +27,8 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Plan(args) => plan::plan(&cli.global, &args, out),
         Command::Status(args) => status::status(&cli.global, args.json, out),
         Command::Detach => detach::detach(&cli.global, out),
+        Command::Keygen(args) => keygen::keygen(&args, out),
+        Command::Pair(args) => pair::pair(&args, out),
     }
 }
 

@@ -159,11 +159,13 @@ fn build(raw: RawConfig, report: &Report) -> Config {
     }
 }
 
-/// Keys in a file that others can read are no secret.
+/// Keys in a file that others can read are no secret. In one that is closed they are as safe as in a file of their own.
 fn lint_mode(config: &mut Config, path: &Path) {
     let inline = config.lints.iter().any(|lint| lint.code == LintCode::InlineKey);
     let open = std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
-    if inline && open {
+    if !open {
+        config.lints.retain(|lint| lint.code != LintCode::InlineKey);
+    } else if inline {
         let at = At { path: String::new(), line: 1 };
         let reason = "the file holds keys and is open to group or others";
         config.lints.insert(0, Lint::new(LintCode::ReadableConfig, &at, reason, "chmod 600 it"));

@@ -4,6 +4,7 @@ use crate::apply::{ApplyError, Cause};
 use crate::config::ConfigErrors;
 use crate::datapath::DatapathError;
 use crate::instance::InstanceError;
+use crate::keys::private::PrivateError;
 use crate::net::NetError;
 use crate::plan::Conflict;
 use crate::record::RecordError;
@@ -46,6 +47,8 @@ pub enum Failure {
     Conflicts(Vec<Conflict>),
     /// The plan could not be carried out.
     Apply(Box<ApplyError>),
+    /// A file with keys.
+    Private(PrivateError),
     /// The metrics' address.
     Listen(SocketAddr, io::Error),
     /// What the command prints could not be written.
@@ -75,6 +78,7 @@ impl Failure {
             | Self::Net(_)
             | Self::Record(_)
             | Self::Conflicts(_)
+            | Self::Private(_)
             | Self::Listen(..)
             | Self::Output(_)
             | Self::Task(..) => 1,
@@ -112,6 +116,7 @@ impl fmt::Display for Failure {
                 conflicts.iter().try_for_each(|conflict| write!(f, "\n  {conflict}"))
             }
             Self::Apply(error) => write!(f, "{error}"),
+            Self::Private(error) => write!(f, "{error}"),
             Self::Listen(addr, error) => {
                 write!(f, "failed to serve metrics on {addr}: {error}: choose another address with --metrics")
             }
@@ -159,6 +164,7 @@ from! {
     XfrmError => Xfrm,
     NetError => Net,
     RecordError => Record,
+    PrivateError => Private,
     Vec<Conflict> => Conflicts,
 }
 

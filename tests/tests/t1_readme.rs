@@ -3,7 +3,10 @@
 //! `UPDATE_GOLDEN=1` writes the tables anew.
 
 use clap::CommandFactory as _;
-use esp_agent::{cli::Cli, config, metrics};
+use esp_agent::{
+    cli::{Cli, Command},
+    cmd, config, metrics,
+};
 use esp_common::names;
 use std::{
     fmt::Write as _,
@@ -52,7 +55,7 @@ fn the_example_is_valid_and_nothing_is_said_against_it() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::create_dir(dir.path().join("keys")).expect("a directory for keys");
     for (index, name) in ["in.enc", "in.auth", "out.enc", "out.auth"].into_iter().enumerate() {
-        // As `openssl rand -hex 32` writes them: no two alike, without a pattern.
+        // As `keygen` writes them: no two alike, without a pattern.
         let key: String =
             (0..32_usize).map(|at| format!("{:02x}", (at * at * 7 + index * 101 + 3) % 251)).collect();
         let path = dir.path().join(format!("keys/site-b.{name}"));
@@ -64,6 +67,23 @@ fn the_example_is_valid_and_nothing_is_said_against_it() {
     let config = config::load(&file).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.lints, []);
     assert_eq!((config.tunnels.len(), config.ifaces.len()), (1, 1));
+}
+
+#[test]
+fn the_pair_it_shows_is_valid_on_both_gateways() {
+    let text = readme();
+    let (_, block, _) = parts(&text, "<!-- example: pair -->\n");
+    let line = block.trim().strip_prefix("```sh").and_then(|rest| rest.strip_suffix("```"));
+    let dir = tempfile::tempdir().expect("a directory");
+    let line = line.expect("a block of shell").replace("\\\n", " ");
+    let line = line.replace("/etc/esp-agent", &dir.path().display().to_string());
+    let cli = Cli::parse_or_exit_code(line.split_whitespace().map(Into::into));
+    let Ok(Cli { command: Command::Pair(args), .. }) = cli else { panic!("{line}") };
+    cmd::pair::pair(&args, &mut Vec::new()).unwrap_or_else(|failure| panic!("{failure}"));
+    for name in ["left.toml", "right.toml"] {
+        let config = config::load(&dir.path().join(name)).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!((config.tunnels.len(), config.ifaces.len()), (1, 1), "{name}");
+    }
 }
 
 #[test]

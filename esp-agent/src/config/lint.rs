@@ -39,7 +39,7 @@ impl fmt::Display for Lint {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LintCode {
-    /// A key stands in the configuration file itself.
+    /// A key stands in the configuration file itself, and others can read that.
     InlineKey,
     /// The configuration file holds keys and others can read it.
     ReadableConfig,

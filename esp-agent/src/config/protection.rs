@@ -83,7 +83,7 @@ fn lint_keys(report: &Report, keys: [&Option<Key>; 3], transform: Option<Transfo
                 LintCode::InlineKey,
                 &key.at,
                 "the key stands in the configuration file",
-                "put it into a file of mode 600 (..._file) or a systemd credential (..._credential)",
+                "chmod 600 the file, or put the key into one of its own (..._file) or a systemd credential (..._credential)",
             ));
         }
         if is_guessable(&key.secret) {

@@ -73,3 +73,19 @@ fn json_holds_the_same() {
         lints.iter().any(|lint| lint.pointer("/code") == Some(&"readable-config".into()))
     }));
 }
+
+/// A key that stands in a file which only its owner reads is as safe as one in a file of its own.
+#[test]
+fn an_inline_key_in_a_private_file_earns_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("site.toml");
+    std::fs::write(&path, crate::GOOD).unwrap();
+    let codes = |mode| {
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let config = esp_agent::config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+        config.lints.into_iter().map(|lint| lint.code).collect::<std::collections::BTreeSet<_>>()
+    };
+    use esp_agent::config::LintCode::{InlineKey, ReadableConfig};
+    assert_eq!(codes(0o600), [].into());
+    assert_eq!(codes(0o640), [InlineKey, ReadableConfig].into());
+}
