@@ -201,22 +201,10 @@ fn lab() -> (Sa, SaKeys) {
     let suite = Suite { auth: algo("hmac(sha256)", 96), enc: algo("cbc(aes)", 0), ..Suite::default() };
     let keys = SaKeys { aead: None, auth: Some(secret(LAB_AUTH)), enc: Some(secret(LAB_ENC)) };
     let sa = Sa {
-        id: id("10.66.66.1", 0x6942_7567),
-        src: addr("10.55.55.1"),
-        mode: Mode::Tunnel,
         reqid: 0x6942_7567,
-        if_id: 0,
         suite,
         keys: keys.print(),
-        replay_window: 0,
-        esn: false,
-        flags: 0,
-        extra_flags: 0,
-        selector: None,
-        encap: None,
-        limits: Limits::default(),
-        dir: None,
-        offload: None,
+        ..Sa::bare(id("10.66.66.1", 0x6942_7567), addr("10.55.55.1"), Mode::Tunnel)
     };
     (sa, keys)
 }

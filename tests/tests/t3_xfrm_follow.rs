@@ -4,7 +4,7 @@
 
 use esp_agent::net::{self, NetEvent, NetEvents};
 use esp_agent::procfs::{Proc, ProcFs as _};
-use esp_agent::secret::{KeyPrint, Secret};
+use esp_agent::secret::Secret;
 use esp_agent::xfrm::events::{Event, Events};
 use esp_agent::xfrm::model::{
     Algo, ESP, Limits, Mark, Mode, Net, Policy, PolicyAction, PolicyDir, PolicyId, Port, Sa, SaDir, SaId,
@@ -341,22 +341,14 @@ fn keyed_sa() -> (Sa, SaKeys) {
 /// The kernel gives a larval SA its own addresses to select and `net.core.xfrm_acq_expires` to live.
 fn larval_sa() -> Sa {
     Sa {
-        id: SaId { dst: addr("10.66.66.1"), spi: Spi::new(0x1000), proto: ESP, mark: Mark::default() },
-        src: addr("10.55.55.1"),
-        mode: Mode::Tunnel,
         reqid: 5,
-        if_id: 0,
-        suite: Suite::default(),
-        keys: KeyPrint::of(&[]),
-        replay_window: 0,
-        esn: false,
-        flags: 0,
-        extra_flags: 0,
         selector: Some(selector(net("10.55.55.1", 32), net("10.66.66.1", 32))),
-        encap: None,
         limits: Limits { hard_add_s: Some(30), ..Limits::default() },
-        dir: None,
-        offload: None,
+        ..Sa::bare(
+            SaId { dst: addr("10.66.66.1"), spi: Spi::new(0x1000), proto: ESP, mark: Mark::default() },
+            addr("10.55.55.1"),
+            Mode::Tunnel,
+        )
     }
 }
 

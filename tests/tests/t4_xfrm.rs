@@ -116,22 +116,15 @@ fn algo(name: &str, bytes: usize, icv_bits: u32) -> Algo {
 
 fn sa(suite: Suite, keys: SaKeys) -> (Sa, SaKeys) {
     let sa = Sa {
-        id: SaId { dst: addr("10.66.66.1"), spi: Spi::new(0x1000), proto: ESP, mark: Mark::default() },
-        src: addr("10.55.55.1"),
-        mode: Mode::Tunnel,
         reqid: 5,
-        if_id: 0,
         suite,
         keys: keys.print(),
         replay_window: 32,
-        esn: false,
-        flags: 0,
-        extra_flags: 0,
-        selector: None,
-        encap: None,
-        limits: Limits::default(),
-        dir: None,
-        offload: None,
+        ..Sa::bare(
+            SaId { dst: addr("10.66.66.1"), spi: Spi::new(0x1000), proto: ESP, mark: Mark::default() },
+            addr("10.55.55.1"),
+            Mode::Tunnel,
+        )
     };
     (sa, keys)
 }

@@ -18,6 +18,10 @@ pub(super) enum Transform {
 pub(super) enum Aead {
     /// RFC 4106.
     AesGcm,
+    /// RFC 4543: integrity alone, the payload stays readable.
+    AesGmac,
+    /// RFC 4309; its salt has 3 bytes.
+    AesCcm,
     /// RFC 7634.
     ChaCha20Poly1305,
 }
@@ -27,90 +31,112 @@ pub(super) enum Aead {
 pub(super) enum Encryption {
     /// RFC 3602.
     AesCbc,
+    /// RFC 3686; its key ends in a nonce of 4 bytes.
+    AesCtr,
+    /// RFC 2410: no encryption, and no key.
+    Null,
 }
 
-/// Integrity algorithms (RFC 4868).
+/// Integrity algorithms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Integrity {
     /// The kernel's old name, which cuts the ICV to 96 bits (`aalg_list` in net/xfrm/xfrm_algo.c).
     OldSha256,
-    /// HMAC-SHA-256.
+    /// RFC 2404.
+    HmacSha1,
+    /// HMAC-SHA-256 (RFC 4868).
     HmacSha256,
     /// HMAC-SHA-384.
     HmacSha384,
     /// HMAC-SHA-512.
     HmacSha512,
+    /// RFC 3566.
+    AesXcbc,
+    /// RFC 4494.
+    AesCmac,
 }
 
 impl Aead {
-    const NAMES: [(&'static str, Self); 2] =
-        [("rfc4106(gcm(aes))", Self::AesGcm), ("rfc7539esp(chacha20,poly1305)", Self::ChaCha20Poly1305)];
+    const NAMES: [(&'static str, Self); 4] = [
+        ("rfc4106(gcm(aes))", Self::AesGcm),
+        ("rfc4543(gcm(aes))", Self::AesGmac),
+        ("rfc4309(ccm(aes))", Self::AesCcm),
+        ("rfc7539esp(chacha20,poly1305)", Self::ChaCha20Poly1305),
+    ];
 
+    /// The kernel's GMAC has no shorter ICV (`crypto_rfc4543_setauthsize` in crypto/gcm.c).
     const fn icvs(self) -> &'static [u32] {
         match self {
-            Self::AesGcm => &[128, 96, 64],
-            Self::ChaCha20Poly1305 => &[128],
+            Self::AesGcm | Self::AesCcm => &[128, 96, 64],
+            Self::AesGmac | Self::ChaCha20Poly1305 => &[128],
         }
     }
 
     const fn key_bytes(self) -> &'static [usize] {
         match self {
-            Self::AesGcm => &[20, 28, 36],
+            Self::AesGcm | Self::AesGmac => &[20, 28, 36],
+            Self::AesCcm => &[19, 27, 35],
             Self::ChaCha20Poly1305 => &[36],
         }
     }
 }
 
 impl Encryption {
-    const NAMES: [(&'static str, Self); 1] = [("cbc(aes)", Self::AesCbc)];
+    const NAMES: [(&'static str, Self); 3] =
+        [("cbc(aes)", Self::AesCbc), ("rfc3686(ctr(aes))", Self::AesCtr), ("ecb(cipher_null)", Self::Null)];
 
-    const fn key_bytes(self) -> &'static [usize] {
+    const fn key_bytes(self) -> Option<&'static [usize]> {
         match self {
-            Self::AesCbc => &[16, 24, 32],
+            Self::AesCbc => Some(&[16, 24, 32]),
+            Self::AesCtr => Some(&[20, 28, 36]),
+            Self::Null => None,
         }
     }
 }
 
+/// What is known of an integrity algorithm.
+struct Hash {
+    kernel_name: &'static str,
+    /// In bits; the first is the default and what its RFC asks for.
+    icvs: &'static [u32],
+    key_bytes: &'static [usize],
+    /// The key length that its RFC asks for, in bytes.
+    full_key: usize,
+}
+
+impl Hash {
+    const fn new(
+        kernel_name: &'static str,
+        icvs: &'static [u32],
+        key_bytes: &'static [usize],
+        full_key: usize,
+    ) -> Self {
+        Self { kernel_name, icvs, key_bytes, full_key }
+    }
+}
+
 impl Integrity {
-    const NAMES: [(&'static str, Self); 4] = [
+    const NAMES: [(&'static str, Self); 7] = [
         ("hmac(sha256)", Self::HmacSha256),
         ("sha256", Self::OldSha256),
         ("hmac(sha384)", Self::HmacSha384),
         ("hmac(sha512)", Self::HmacSha512),
+        ("hmac(sha1)", Self::HmacSha1),
+        ("xcbc(aes)", Self::AesXcbc),
+        ("cmac(aes)", Self::AesCmac),
     ];
 
-    const fn kernel_name(self) -> &'static str {
+    /// RFC 4868 section 2.1.1 asks for keys as long as the hash. The kernel takes any, and 16 bytes of SHA-256 are
+    /// what hand-made set-ups often have.
+    const fn hash(self) -> Hash {
         match self {
-            Self::OldSha256 | Self::HmacSha256 => "hmac(sha256)",
-            Self::HmacSha384 => "hmac(sha384)",
-            Self::HmacSha512 => "hmac(sha512)",
-        }
-    }
-
-    const fn icvs(self) -> &'static [u32] {
-        match self {
-            Self::OldSha256 => &[96],
-            Self::HmacSha256 => &[128, 96],
-            Self::HmacSha384 => &[192],
-            Self::HmacSha512 => &[256],
-        }
-    }
-
-    /// RFC 4868 section 2.1.1 asks for the length of the hash. The kernel takes any, and 16 bytes are what
-    /// hand-made set-ups often have.
-    const fn key_bytes(self) -> &'static [usize] {
-        match self {
-            Self::OldSha256 | Self::HmacSha256 => &[16, 32],
-            Self::HmacSha384 => &[48],
-            Self::HmacSha512 => &[64],
-        }
-    }
-
-    const fn hash_bytes(self) -> usize {
-        match self {
-            Self::OldSha256 | Self::HmacSha256 => 32,
-            Self::HmacSha384 => 48,
-            Self::HmacSha512 => 64,
+            Self::OldSha256 => Hash::new("hmac(sha256)", &[96], &[16, 32], 32),
+            Self::HmacSha256 => Hash::new("hmac(sha256)", &[128, 96], &[16, 32], 32),
+            Self::HmacSha384 => Hash::new("hmac(sha384)", &[192], &[48], 48),
+            Self::HmacSha512 => Hash::new("hmac(sha512)", &[256], &[64], 64),
+            Self::HmacSha1 => Hash::new("hmac(sha1)", &[96], &[20], 20),
+            Self::AesXcbc => Hash::new("xcbc(aes)", &[96], &[16], 16),
+            Self::AesCmac => Hash::new("cmac(aes)", &[96], &[16], 16),
         }
     }
 }
@@ -132,7 +158,7 @@ impl Transform {
         }
         let icvs = match (&aead, &integrity) {
             (Some(aead), _) => aead.value.icvs(),
-            (None, Some(integrity)) => integrity.value.icvs(),
+            (None, Some(integrity)) => integrity.value.hash().icvs,
             (None, None) => &[],
         };
         let icv = read_icv(section, icvs);
@@ -151,24 +177,25 @@ impl Transform {
         match self {
             Self::Combined(aead, _) => [Some(aead.key_bytes()), None, None],
             Self::Separate(encryption, integrity, _) => {
-                [None, Some(encryption.key_bytes()), Some(integrity.key_bytes())]
+                [None, encryption.key_bytes(), Some(integrity.hash().key_bytes)]
             }
         }
     }
 
-    /// Length in bytes of the integrity algorithm's hash.
-    pub(super) fn hash_bytes(self) -> Option<usize> {
+    /// Length in bytes that the RFC of the integrity algorithm asks of its key.
+    pub(super) const fn full_integrity_key(self) -> Option<usize> {
         match self {
             Self::Combined(..) => None,
-            Self::Separate(_, integrity, _) => Some(integrity.hash_bytes()),
+            Self::Separate(_, integrity, _) => Some(integrity.hash().full_key),
         }
     }
 
     /// True when a nonce must never come twice under one key.
     pub(super) const fn is_counter_mode(self) -> bool {
         match self {
-            Self::Combined(Aead::AesGcm | Aead::ChaCha20Poly1305, _) => true,
-            Self::Separate(Encryption::AesCbc, ..) => false,
+            Self::Combined(Aead::AesGcm | Aead::AesGmac | Aead::AesCcm | Aead::ChaCha20Poly1305, _)
+            | Self::Separate(Encryption::AesCtr, ..) => true,
+            Self::Separate(Encryption::AesCbc | Encryption::Null, ..) => false,
         }
     }
 
@@ -177,7 +204,7 @@ impl Transform {
         match self {
             Self::Combined(aead, icv) => aead.icvs().first() != Some(&icv),
             Self::Separate(_, Integrity::OldSha256, _) => true,
-            Self::Separate(_, integrity, icv) => integrity.icvs().first() != Some(&icv),
+            Self::Separate(_, integrity, icv) => integrity.hash().icvs.first() != Some(&icv),
         }
     }
 
@@ -192,7 +219,7 @@ impl Transform {
                 Suite { aead: Some(algo(name_in(&Aead::NAMES, aead), &keys.aead, icv)), ..Suite::default() }
             }
             Self::Separate(encryption, integrity, icv) => Suite {
-                auth: Some(algo(integrity.kernel_name(), &keys.auth, icv)),
+                auth: Some(algo(integrity.hash().kernel_name, &keys.auth, icv)),
                 enc: Some(algo(name_in(&Encryption::NAMES, encryption), &keys.enc, 0)),
                 ..Suite::default()
             },

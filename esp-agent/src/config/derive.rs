@@ -70,9 +70,6 @@ impl TunnelShape {
         encap: Option<Encap>,
     ) -> KeyedSa {
         let sa = Sa {
-            id: SaId { dst, spi, proto: ESP, mark: Mark::default() },
-            src,
-            mode: self.mode,
             reqid: self.reqid,
             if_id: self.if_id,
             suite: protection.suite,
@@ -80,12 +77,8 @@ impl TunnelShape {
             replay_window: self.replay_window,
             esn: self.esn,
             flags: sa_flags(self.mode),
-            extra_flags: 0,
-            selector: None,
             encap,
-            limits: Limits::default(),
-            dir: None,
-            offload: None,
+            ..Sa::bare(SaId { dst, spi, proto: ESP, mark: Mark::default() }, src, self.mode)
         };
         KeyedSa { sa, keys: protection.keys, tunnel: Some(self.name.clone()) }
     }

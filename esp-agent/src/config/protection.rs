@@ -49,10 +49,9 @@ impl Protection {
         let secret = |key: Option<Key>| key.map(|key| key.secret);
         let keys = SaKeys { aead: secret(aead), enc: secret(enc), auth: secret(auth) };
         let transform = transform?;
-        let complete = match transform {
-            Transform::Combined(..) => keys.aead.is_some(),
-            Transform::Separate(..) => keys.enc.is_some() && keys.auth.is_some(),
-        };
+        let [has_aead, has_enc, has_auth] = [&keys.aead, &keys.enc, &keys.auth].map(Option::is_some);
+        let [needs_aead, needs_enc, needs_auth] = transform.key_bytes().map(|lengths| lengths.is_some());
+        let complete = (has_aead || !needs_aead) && (has_enc || !needs_enc) && (has_auth || !needs_auth);
         complete.then(|| Self { suite: transform.suite(&keys), keys })
     }
 
@@ -101,12 +100,12 @@ fn lint_keys(report: &Report, keys: [&Option<Key>; 3], transform: Option<Transfo
 }
 
 fn lint_integrity_key(report: &Report, key: Option<&Key>, transform: Option<Transform>) {
-    let (Some(key), Some(hash)) = (key, transform.and_then(Transform::hash_bytes)) else { return };
+    let (Some(key), Some(hash)) = (key, transform.and_then(Transform::full_integrity_key)) else { return };
     if key.secret.len() < hash {
         report.lint(Lint::new(
             LintCode::ShortIntegrityKey,
             &key.at,
-            "the key is shorter than its hash (RFC 4868 section 2.1.1)",
+            "the key is shorter than its algorithm asks for (RFC 4868 section 2.1.1)",
             "use as many random bytes as the hash has, on both sides",
         ));
     }

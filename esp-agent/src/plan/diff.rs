@@ -30,6 +30,10 @@ pub fn sa(desired: &Sa, observed: &ObservedSa) -> Vec<&'static str> {
             ("lifetime limits", |sa, seen| sa.limits = seen.limits),
             ("direction", |sa, seen| sa.dir = seen.dir),
             ("offload", |sa, seen| sa.offload = seen.offload),
+            ("output mark", |sa, seen| sa.output_mark = seen.output_mark),
+            ("tfc padding", |sa, seen| sa.tfc_pad = seen.tfc_pad),
+            ("nat keepalive", |sa, seen| sa.nat_keepalive_s = seen.nat_keepalive_s),
+            ("cpu", |sa, seen| sa.pcpu = seen.pcpu),
         ],
     )
 }

@@ -29,22 +29,16 @@ pub(crate) fn sa(src: &str, dst: &str, spi: u32, dir: SaDir) -> Sa {
     let auth = Algo { name: "hmac(sha256)".into(), key_bits: 128, icv_bits: 96 };
     let enc = Algo { name: "cbc(aes)".into(), key_bits: 128, icv_bits: 0 };
     Sa {
-        id: SaId { dst: ip(dst), spi: Spi::new(spi), proto: ESP, mark: Mark::default() },
-        src: ip(src),
-        mode: Mode::Tunnel,
         reqid: REQID,
-        if_id: 0,
         suite: Suite { auth: Some(auth), enc: Some(enc), ..Suite::default() },
         keys: lab_keys().print(),
         replay_window: if dir == SaDir::In { 32 } else { 0 },
-        esn: false,
-        flags: 0,
-        extra_flags: 0,
-        selector: None,
-        encap: None,
-        limits: Limits::default(),
         dir: Some(dir),
-        offload: None,
+        ..Sa::bare(
+            SaId { dst: ip(dst), spi: Spi::new(spi), proto: ESP, mark: Mark::default() },
+            ip(src),
+            Mode::Tunnel,
+        )
     }
 }
 
@@ -114,6 +108,7 @@ pub(crate) fn observed_sa(sa: &Sa, added_s: u64) -> ObservedSa {
         used_s: 0,
         replay_drops: 0,
         integrity_failed: 0,
+        now: SaStart::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Is the SA or policy that the kernel shows the one that was asked for?
 
-use super::model::{Limits, Policy, Sa, Selector};
+use super::model::{Limits, Policy, Sa, SaStart, Selector};
 
 impl Sa {
     /// True when there is nothing to change: what a kernel cannot show, or shows in its own form, is no difference.
@@ -8,6 +8,7 @@ impl Sa {
     /// - keys that lockdown hides, and the direction on kernels before 6.10, are taken as equal;
     /// - a selector that selects all is none; an original address that is unspecified is none;
     /// - a limit of 0 seconds is none;
+    /// - sequence numbers have moved on;
     /// - crypto offload falls back to software without a word (`xfrm_dev_state_add`).
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
@@ -27,6 +28,7 @@ impl Sa {
         }
         sa.limits = sa.limits.normal();
         sa.offload = sa.offload.filter(|offload| offload.packet);
+        sa.start = SaStart::default();
         sa
     }
 }

@@ -32,6 +32,9 @@ pub enum EncodeError {
     /// `XFRMA_REPLAY_ESN_MAX`.
     #[error("a replay window of {0} packets is larger than 4096")]
     Window(u32),
+    /// Without ESN a sequence number has 32 bits.
+    #[error("a sequence number beyond 32 bits needs esn")]
+    Sequence,
     /// IPv4 with IPv6 in one selector, SA or template.
     #[error("source and destination are of different address families")]
     MixedFamilies,

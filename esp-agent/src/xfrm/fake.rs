@@ -94,6 +94,7 @@ impl Xfrm for FakeXfrm {
             used_s: 0,
             replay_drops: 0,
             integrity_failed: 0,
+            now: sa.start,
         });
         Ok(())
     }

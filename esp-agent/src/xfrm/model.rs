@@ -193,6 +193,55 @@ pub struct Sa {
     pub dir: Option<SaDir>,
     /// Hardware offload.
     pub offload: Option<Offload>,
+    /// Mark that a packet gets when the SA has transformed it (`XFRMA_SET_MARK`); 0/0 is none.
+    pub output_mark: Mark,
+    /// Traffic flow confidentiality: packets are padded to so many bytes (`XFRMA_TFCPAD`); 0 is off.
+    pub tfc_pad: u32,
+    /// Seconds between NAT keepalives that the kernel sends (Linux 6.11); 0 is none.
+    pub nat_keepalive_s: u32,
+    /// The CPU that the SA is for (RFC 9611, Linux 6.13).
+    pub pcpu: Option<u32>,
+    /// Where its sequence numbers begin. Not compared: they move on.
+    pub start: SaStart,
+}
+
+/// Sequence numbers that an SA begins with; 64 bits with ESN, else 32.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct SaStart {
+    /// The last number that counts as sent: the first packet carries the next.
+    pub oseq: u64,
+    /// The highest number that counts as received: those before the window are replays.
+    pub seq: u64,
+}
+
+impl Sa {
+    /// An SA without a transform and with no option set: what others are built on.
+    #[must_use]
+    pub fn bare(id: SaId, src: IpAddr, mode: Mode) -> Self {
+        Self {
+            id,
+            src,
+            mode,
+            reqid: 0,
+            if_id: 0,
+            suite: Suite::default(),
+            keys: SaKeys::default().print(),
+            replay_window: 0,
+            esn: false,
+            flags: 0,
+            extra_flags: 0,
+            selector: None,
+            encap: None,
+            limits: Limits::default(),
+            dir: None,
+            offload: None,
+            output_mark: Mark::default(),
+            tfc_pad: 0,
+            nat_keepalive_s: 0,
+            pcpu: None,
+            start: SaStart::default(),
+        }
+    }
 }
 
 /// The keys of an [`Sa`]. An absent algorithm has an absent key.
@@ -236,6 +285,8 @@ pub struct ObservedSa {
     pub replay_drops: u32,
     /// Integrity failures.
     pub integrity_failed: u32,
+    /// Sequence numbers as they are now: the last one sent, the highest one received.
+    pub now: SaStart,
 }
 
 /// Direction of a policy.

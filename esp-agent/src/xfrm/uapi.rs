@@ -41,6 +41,8 @@ pub const TMPL: u16 = 5;
 pub const SA: u16 = 6;
 /// `XFRMA_POLICY`: `struct xfrm_userpolicy_info`.
 pub const POLICY: u16 = 7;
+/// `XFRMA_REPLAY_VAL`: `struct xfrm_replay_state`.
+pub const REPLAY_VAL: u16 = 10;
 /// `XFRMA_POLICY_TYPE`: `struct xfrm_userpolicy_type`.
 pub const POLICY_TYPE: u16 = 16;
 /// `XFRMA_ALG_AEAD`: `struct xfrm_algo_aead`.
@@ -49,16 +51,26 @@ pub const ALG_AEAD: u16 = 18;
 pub const ALG_AUTH_TRUNC: u16 = 20;
 /// `XFRMA_MARK`: `struct xfrm_mark`.
 pub const MARK: u16 = 21;
+/// `XFRMA_TFCPAD`: u32.
+pub const TFCPAD: u16 = 22;
 /// `XFRMA_REPLAY_ESN_VAL`: `struct xfrm_replay_state_esn`.
 pub const REPLAY_ESN_VAL: u16 = 23;
 /// `XFRMA_SA_EXTRA_FLAGS`: u32.
 pub const SA_EXTRA_FLAGS: u16 = 24;
 /// `XFRMA_OFFLOAD_DEV`: `struct xfrm_user_offload`.
 pub const OFFLOAD_DEV: u16 = 28;
+/// `XFRMA_SET_MARK`: u32.
+pub const SET_MARK: u16 = 29;
+/// `XFRMA_SET_MARK_MASK`: u32.
+pub const SET_MARK_MASK: u16 = 30;
 /// `XFRMA_IF_ID`: u32.
 pub const IF_ID: u16 = 31;
 /// `XFRMA_SA_DIR`: u8, Linux 6.10; older kernels skip it.
 pub const SA_DIR: u16 = 33;
+/// `XFRMA_NAT_KEEPALIVE_INTERVAL`: u32, seconds, Linux 6.11.
+pub const NAT_KEEPALIVE_INTERVAL: u16 = 34;
+/// `XFRMA_SA_PCPU`: u32, Linux 6.13.
+pub const SA_PCPU: u16 = 35;
 
 /// `sizeof(struct xfrm_selector)`.
 pub const SELECTOR_LEN: usize = 56;

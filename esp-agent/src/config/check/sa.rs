@@ -5,7 +5,7 @@ use crate::config::derive::{self, ESP_IN_UDP};
 use crate::config::desired::KeyedSa;
 use crate::config::raw::sa::RawSa;
 use crate::config::report::{Located, Report};
-use crate::xfrm::model::{ESP, Encap, Limits, Sa, SaId};
+use crate::xfrm::model::{ESP, Encap, Sa, SaId};
 
 /// Checks an SA; `None` when something that it needs is missing.
 pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<KeyedSa>> {
@@ -18,9 +18,6 @@ pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<Ke
     let fits = check_ends(report, &src, &dst);
     let (spi, mode, protection) = (raw.spi?, raw.mode?, raw.protection?);
     let sa = Sa {
-        id: SaId { dst: dst.value, spi: spi.value, proto: ESP, mark: raw.mark },
-        src: src.value,
-        mode,
         reqid: raw.reqid,
         if_id: raw.if_id,
         suite: protection.suite,
@@ -28,17 +25,13 @@ pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<Ke
         replay_window: raw.replay.window,
         esn: raw.replay.esn,
         flags: derive::sa_flags(mode),
-        extra_flags: 0,
-        selector: None,
         encap: raw.encap.map(|ports| Encap {
             kind: ESP_IN_UDP,
             sport: ports.near,
             dport: ports.far,
             original: None,
         }),
-        limits: Limits::default(),
-        dir: None,
-        offload: None,
+        ..Sa::bare(SaId { dst: dst.value, spi: spi.value, proto: ESP, mark: raw.mark }, src.value, mode)
     };
     let keyed = KeyedSa { sa, keys: protection.keys, tunnel: raw.tunnel };
     fits.then_some(Located { value: keyed, at: spi.at })

@@ -4,7 +4,7 @@ use super::shared::{limits, mark, mode, number, offload, selector};
 use crate::nl::fields::{Attrs, DecodeError, Fields};
 use crate::secret::KeyPrint;
 use crate::xfrm::compare::selects_all;
-use crate::xfrm::model::{Algo, Encap, ObservedSa, Sa, SaDir, SaId, Suite};
+use crate::xfrm::model::{Algo, Encap, Mark, ObservedSa, Sa, SaDir, SaId, SaStart, Suite};
 use crate::xfrm::uapi;
 use esp_common::Spi;
 use zeroize::Zeroizing;
@@ -27,6 +27,7 @@ pub fn sa(body: &[u8]) -> Result<ObservedSa, DecodeError> {
         used_s: fields.u64(184)?,
         replay_drops: stats.late.saturating_add(stats.replayed),
         integrity_failed: stats.failed,
+        now: sequence(attrs)?,
     })
 }
 
@@ -77,7 +78,29 @@ fn attributes(fields: Fields<'_>, attrs: Attrs<'_>, suite: Suite, keys: KeyPrint
         limits: limits(fields, 96)?,
         dir: attrs.find(uapi::SA_DIR).map(|attr| attr.u8(0)).transpose()?.and_then(direction),
         offload: offload(attrs)?,
+        output_mark: output_mark(attrs)?,
+        tfc_pad: number(attrs, uapi::TFCPAD)?,
+        nat_keepalive_s: number(attrs, uapi::NAT_KEEPALIVE_INTERVAL)?,
+        pcpu: attrs.find(uapi::SA_PCPU).map(|attr| attr.u32(0)).transpose()?,
+        start: SaStart::default(),
     })
+}
+
+/// `XFRMA_SET_MARK` and its mask, which older kernels and iproute2 leave out when it is all ones.
+fn output_mark(attrs: Attrs<'_>) -> Result<Mark, DecodeError> {
+    let Some(value) = attrs.find(uapi::SET_MARK) else { return Ok(Mark::default()) };
+    let mask = attrs.find(uapi::SET_MARK_MASK).map_or(Ok(u32::MAX), |mask| mask.u32(0))?;
+    Ok(Mark { value: value.u32(0)?, mask })
+}
+
+/// `struct xfrm_replay_state_esn` or `xfrm_replay_state`; without either nothing was sent or received.
+fn sequence(attrs: Attrs<'_>) -> Result<SaStart, DecodeError> {
+    if let Some(esn) = attrs.find(uapi::REPLAY_ESN_VAL) {
+        let wide = |low, high| Ok(u64::from(esn.u32(high)?) << 32 | u64::from(esn.u32(low)?));
+        return Ok(SaStart { oseq: wide(4, 12)?, seq: wide(8, 16)? });
+    }
+    let Some(plain) = attrs.find(uapi::REPLAY_VAL) else { return Ok(SaStart::default()) };
+    Ok(SaStart { oseq: plain.u32(0)?.into(), seq: plain.u32(4)?.into() })
 }
 
 /// The transform and the print of its keys. Each `struct xfrm_algo*` has the key last; those of authentication

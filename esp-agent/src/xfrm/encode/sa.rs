@@ -4,7 +4,7 @@ use super::EncodeError;
 use super::shared::{if_id, limits, mark, mode, offload, one_family, selector};
 use crate::nl::message::{ACK, Message, REQUEST, family};
 use crate::secret::Secret;
-use crate::xfrm::model::{Algo, Encap, Sa, SaDir, SaId, SaKeys};
+use crate::xfrm::model::{Algo, Encap, Mark, Sa, SaDir, SaId, SaKeys, SaStart};
 use crate::xfrm::uapi;
 use std::net::{IpAddr, Ipv4Addr};
 use zeroize::Zeroizing;
@@ -21,14 +21,19 @@ pub fn new_sa(sa: &Sa, keys: &SaKeys) -> Result<Zeroizing<Vec<u8>>, EncodeError>
         encap(&mut message, udp);
     }
     if sa.extra_flags != 0 {
-        message.attr(uapi::SA_EXTRA_FLAGS, |attr| {
-            attr.u32(sa.extra_flags);
-        });
+        number(&mut message, uapi::SA_EXTRA_FLAGS, sa.extra_flags);
     }
     mark(&mut message, sa.id.mark);
     if_id(&mut message, sa.if_id);
-    if extended_replay(sa) {
-        replay(&mut message, sa)?;
+    replay(&mut message, sa)?;
+    output_mark(&mut message, sa.output_mark);
+    for (kind, value) in [(uapi::TFCPAD, sa.tfc_pad), (uapi::NAT_KEEPALIVE_INTERVAL, sa.nat_keepalive_s)] {
+        if value != 0 {
+            number(&mut message, kind, value);
+        }
+    }
+    if let Some(cpu) = sa.pcpu {
+        number(&mut message, uapi::SA_PCPU, cpu);
     }
     offload(&mut message, sa.offload);
     if let Some(dir) = sa.dir {
@@ -124,16 +129,50 @@ const fn extended_replay(sa: &Sa) -> bool {
     sa.esn || sa.replay_window > 32
 }
 
-/// `struct xfrm_replay_state_esn`. The bitmap may be left out and starts empty then (`verify_replay`).
+/// `struct xfrm_replay_state`, left out while it is all zero, or `xfrm_replay_state_esn`. The bitmap of the latter
+/// may be left out and starts empty then (`verify_replay`).
 fn replay(message: &mut Message, sa: &Sa) -> Result<(), EncodeError> {
+    let SaStart { oseq, seq } = sa.start;
     if sa.replay_window > uapi::REPLAY_ESN_MAX {
         return Err(EncodeError::Window(sa.replay_window));
     }
-    let words = sa.replay_window.div_ceil(32);
-    message.attr(uapi::REPLAY_ESN_VAL, |attr| {
-        attr.u32(words).zeros(4 * 4).u32(sa.replay_window);
-    });
+    if !sa.esn && (high(oseq) != 0 || high(seq) != 0) {
+        return Err(EncodeError::Sequence);
+    }
+    if extended_replay(sa) {
+        let words = sa.replay_window.div_ceil(32);
+        message.attr(uapi::REPLAY_ESN_VAL, |attr| {
+            attr.u32(words).u32(low(oseq)).u32(low(seq)).u32(high(oseq)).u32(high(seq)).u32(sa.replay_window);
+        });
+    } else if sa.start != SaStart::default() {
+        message.attr(uapi::REPLAY_VAL, |attr| {
+            attr.u32(low(oseq)).u32(low(seq)).zeros(4);
+        });
+    }
     Ok(())
+}
+
+const fn low(number: u64) -> u32 {
+    (number & 0xffff_ffff) as u32
+}
+
+const fn high(number: u64) -> u32 {
+    (number >> 32) as u32
+}
+
+/// `XFRMA_SET_MARK`, when there is one. The kernel shows the mask only when it is not all ones or zero, and takes
+/// a missing one as all ones (`xfrm_smark_init`).
+fn output_mark(message: &mut Message, mark: Mark) {
+    if mark != Mark::default() {
+        number(message, uapi::SET_MARK, mark.value);
+        number(message, uapi::SET_MARK_MASK, mark.mask);
+    }
+}
+
+fn number(message: &mut Message, kind: u16, value: u32) {
+    message.attr(kind, |attr| {
+        attr.u32(value);
+    });
 }
 
 const fn direction(dir: SaDir) -> u8 {
