@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::control::When;
 use crate::datapath::attach::AttachMode;
 use crate::failure::USAGE;
 use crate::keys::suite::Suite;
@@ -9,6 +10,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// ESP fast path and control plane for Linux IPsec gateways: installs or follows SAs and policies, counts every SPI,
 /// guards against unknown SPIs and clear text, and says why packets were dropped.
@@ -61,6 +63,9 @@ pub enum Command {
     Keygen(Keygen),
     /// Write the files of both gateways of a tunnel, with fresh keys that fit.
     Pair(Box<Pair>),
+    /// Give a tunnel new keys without losing a packet: the running agent adds the new inbound SA, then switches the
+    /// outbound one, then removes the old inbound one.
+    Rotate(Rotate),
 }
 
 /// `run`.
@@ -175,6 +180,29 @@ pub struct Pair {
     /// Name of the right gateway's file.
     #[arg(long, value_name = "FILE", default_value = "right.toml")]
     pub right_file: PathBuf,
+}
+
+/// `rotate`.
+#[derive(Args, Debug)]
+pub struct Rotate {
+    /// Tunnel.
+    pub tunnel: String,
+    /// New keys for this gateway, as `pair --rotate` writes them. From now on the peer may send with them.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["switch", "cancel"], conflicts_with_all = ["switch", "cancel"])]
+    pub keys: Option<PathBuf>,
+    /// When to send with the new keys: a time such as 2026-05-01T02:00:00Z, or a span such as +10s. The peer must have
+    /// its keys by then. Without it, `--switch` says when.
+    #[arg(long, value_name = "WHEN", value_parser = crate::cmd::rotate::when, requires = "keys")]
+    pub outbound_at: Option<When>,
+    /// How long after that the old inbound SA stays. The peer must have switched by then.
+    #[arg(long, value_name = "SPAN", value_parser = crate::cmd::rotate::grace, default_value = "10s")]
+    pub grace: Duration,
+    /// Send with the new keys from now on.
+    #[arg(long, conflicts_with = "cancel")]
+    pub switch: bool,
+    /// Give the new keys up, before the switch.
+    #[arg(long)]
+    pub cancel: bool,
 }
 
 impl Cli {

@@ -5,6 +5,7 @@ pub mod detach;
 pub mod keygen;
 pub mod pair;
 pub mod plan;
+pub mod rotate;
 pub mod run;
 pub mod status;
 
@@ -29,6 +30,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Detach => detach::detach(&cli.global, out),
         Command::Keygen(args) => keygen::keygen(&args, out),
         Command::Pair(args) => pair::pair(&args, out),
+        Command::Rotate(args) => rotate::rotate(&cli.global, &args, out),
     }
 }
 

@@ -56,6 +56,7 @@ mod document;
 mod key;
 mod limits;
 pub mod lint;
+pub mod new_keys;
 mod protection;
 mod raw;
 mod report;

@@ -3,9 +3,11 @@
 mod beats;
 mod react;
 mod reload;
+mod rotate;
 
 use crate::clock;
 use crate::config::Config;
+use crate::control::Calls;
 use crate::datapath::{
     attach::{self, AttachMode, Target},
     fill::{FULL, Filler},
@@ -18,6 +20,7 @@ use crate::instance::Instance;
 use crate::net::{self, Link, NetEvents};
 use crate::plan::Observed;
 use crate::record::Record;
+use crate::rotation::Rotations;
 use crate::shared::Shared;
 use crate::snapshot::{TcMode, XdpMode};
 use crate::xfrm::events::Events;
@@ -25,7 +28,7 @@ use crate::xfrm::netlink::Netlink;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// A picture is trusted for this long without word from the agent.
@@ -58,6 +61,12 @@ pub struct Engine {
     pub xfrm: Netlink,
     /// What is ours in it.
     pub record: Record,
+    /// Generations of keys.
+    pub rotations: Rotations,
+    /// The kernel is not where the rotations are.
+    pub rotation_behind: bool,
+    /// Which boot it is.
+    pub boot_id: String,
     /// What scrapes read.
     pub shared: Shared,
     /// Logs of a debug object.
@@ -140,6 +149,7 @@ impl Engine {
         mut events: Events,
         mut net: NetEvents,
         mut hangup: Signal,
+        mut calls: Calls,
         stop: CancellationToken,
     ) -> Result<(), Failure> {
         let mut beat = every(BEAT);
@@ -155,7 +165,14 @@ impl Engine {
                     due = None;
                     self.refresh()?;
                 }
-                _ = beat.tick() => self.beat()?,
+                Some(call) = calls.recv() => self.on_call(call),
+                () = sleep(self.rotation_wait().unwrap_or_default()), if self.rotation_wait().is_some() => {
+                    self.advance_rotations();
+                }
+                _ = beat.tick() => {
+                    self.advance_rotations();
+                    self.beat()?;
+                }
                 _ = mirror.tick() => self.mirror()?,
                 _ = sweep.tick() => self.sweep()?,
                 _ = hangup.recv() => {

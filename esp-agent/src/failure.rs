@@ -2,12 +2,14 @@
 
 use crate::apply::{ApplyError, Cause};
 use crate::config::ConfigErrors;
+use crate::control::client::ControlError;
 use crate::datapath::DatapathError;
 use crate::instance::InstanceError;
 use crate::keys::private::PrivateError;
 use crate::net::NetError;
 use crate::plan::Conflict;
 use crate::record::RecordError;
+use crate::rotation::RotationError;
 use crate::xfrm::XfrmError;
 use std::error::Error;
 use std::fmt;
@@ -47,6 +49,12 @@ pub enum Failure {
     Conflicts(Vec<Conflict>),
     /// The plan could not be carried out.
     Apply(Box<ApplyError>),
+    /// The running agent could not be asked.
+    Control(ControlError),
+    /// The running agent refused: its exit code and what it said.
+    Answered(u8, String),
+    /// Keys are not rotated.
+    Rotation(RotationError),
     /// A file with keys.
     Private(PrivateError),
     /// The metrics' address.
@@ -61,8 +69,16 @@ impl Failure {
     /// 64 for usage and configuration, 69 where the kernel lacks something, 77 where a permission does, else 1.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.code())
+    }
+
+    /// The number of [`Failure::exit_code`].
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Answered(code, _) => *code,
             Self::Config(_) | Self::Usage(_) => USAGE,
+            Self::Rotation(error) if error.is_usage() => USAGE,
             Self::NotPermitted(_) => NOT_PERMITTED,
             Self::Datapath(error) if error.lacks() => LACKS,
             Self::Xfrm(error) => of_xfrm(error),
@@ -78,11 +94,13 @@ impl Failure {
             | Self::Net(_)
             | Self::Record(_)
             | Self::Conflicts(_)
+            | Self::Control(_)
             | Self::Private(_)
+            | Self::Rotation(_)
             | Self::Listen(..)
             | Self::Output(_)
             | Self::Task(..) => 1,
-        })
+        }
     }
 }
 
@@ -116,7 +134,10 @@ impl fmt::Display for Failure {
                 conflicts.iter().try_for_each(|conflict| write!(f, "\n  {conflict}"))
             }
             Self::Apply(error) => write!(f, "{error}"),
+            Self::Control(error) => write!(f, "{error}"),
+            Self::Answered(_, text) => f.write_str(text),
             Self::Private(error) => write!(f, "{error}"),
+            Self::Rotation(error) => write!(f, "{error}"),
             Self::Listen(addr, error) => {
                 write!(f, "failed to serve metrics on {addr}: {error}: choose another address with --metrics")
             }
@@ -164,7 +185,9 @@ from! {
     XfrmError => Xfrm,
     NetError => Net,
     RecordError => Record,
+    ControlError => Control,
     PrivateError => Private,
+    RotationError => Rotation,
     Vec<Conflict> => Conflicts,
 }
 

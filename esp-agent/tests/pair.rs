@@ -22,12 +22,12 @@ fn run(line: &str) -> Result<String, Failure> {
     let args = line.split_whitespace().map(Into::into);
     let cli = Cli::parse_or_exit_code(args).unwrap_or_else(|_| panic!("{line}"));
     let mut out = Vec::new();
-    let code = match cli.command {
-        Command::Pair(args) => pair::pair(&args, &mut out)?,
-        Command::Keygen(args) => keygen::keygen(&args, &mut out)?,
-        Command::Run(_) | Command::Check(_) | Command::Plan(_) | Command::Status(_) | Command::Detach => {
-            panic!("{line}")
-        }
+    let code = if let Command::Pair(args) = &cli.command {
+        pair::pair(args, &mut out)?
+    } else if let Command::Keygen(args) = &cli.command {
+        keygen::keygen(args, &mut out)?
+    } else {
+        panic!("{line}")
     };
     assert_eq!(code, ExitCode::SUCCESS);
     Ok(String::from_utf8(out).expect("text"))

@@ -2,6 +2,7 @@
 
 use crate::cli::{Global, Run};
 use crate::config::{self, Config};
+use crate::control::server::Control;
 use crate::datapath::{fill::Filler, load, maps::Maps};
 use crate::engine::Engine;
 use crate::failure::Failure;
@@ -9,11 +10,12 @@ use crate::instance::Instance;
 use crate::metrics::serve::{Limits, serve};
 use crate::net::{self, NetEvents};
 use crate::ready::Ready;
-use crate::record::Record;
+use crate::record::{Record, RecordError, Scope};
+use crate::rotation::{Rotations, converge};
 use crate::shared::{Scraper, Shared};
 use crate::supervise::{Tasks, hangup};
 use crate::xfrm::{events::Events, netlink::Netlink};
-use crate::{clock, install, probe};
+use crate::{clock, probe};
 use nix::sys::resource::Resource;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -111,7 +113,7 @@ async fn bring_up(
     let (attached, mirrored) = (ready.hold("datapath attached"), ready.hold("first mirror of xfrm_stat"));
     let following = (Events::subscribe()?, NetEvents::subscribe()?);
     let mut engine = prepare(instance, config, ifaces, args)?;
-    let observed = install::install(&engine.config, &mut engine.xfrm, &mut engine.record)?;
+    let observed = converge(&engine.rotations, &mut engine.config, &mut engine.xfrm, &mut engine.record)?;
     engine.shared.picture().locals = net::addresses().await?.into_iter().collect();
     engine.take(observed)?;
     engine.attach_all().await?;
@@ -131,7 +133,13 @@ async fn serve_until_told(
     let scraper = Scraper::new(&engine.pins, engine.shared.clone())?;
     let mut tasks = Tasks::default();
     let stop = tasks.stop();
-    tasks.add(engine.run(events, net, hangup()?, stop.clone()));
+    let control = Control::listen(&engine.instance);
+    let (control, calls) = control.map_err(|error| Failure::Task("control socket", error.into()))?;
+    tasks.add(engine.run(events, net, hangup()?, calls, stop.clone()));
+    let until = stop.clone();
+    tasks.add(async move {
+        control.serve(until).await.map_err(|error| Failure::Task("control socket", error.into()))
+    });
     tasks.add(async move {
         let served = serve(listener, scraper, ready, Limits::default(), stop).await;
         served.map_err(|error| Failure::Task("metrics", error.into()))
@@ -147,9 +155,20 @@ async fn listen(args: &Run, config: &Config) -> Result<TcpListener, Failure> {
 }
 
 /// Everything that is needed before the kernel is changed: maps, record, sockets.
-fn prepare(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -> Result<Engine, Failure> {
+fn prepare(
+    instance: Instance,
+    mut config: Config,
+    ifaces: Vec<String>,
+    args: Run,
+) -> Result<Engine, Failure> {
     let pins = super::pins(&instance);
     load::maps(&pins, &config.sizes)?;
+    let mut rotations = Rotations::of(&instance)?;
+    drop(rotations.take_over(&mut config));
+    for row in rotations.rows() {
+        tracing::info!("{row}");
+    }
+    let boot_id = Scope::of(&instance).map_err(RecordError::Scope)?.boot_id;
     let shared = Shared::default();
     shared.picture().name(&config);
     {
@@ -167,6 +186,9 @@ fn prepare(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -
         filler: Filler::open(Maps::open(&pins)?)?,
         xfrm: Netlink::open()?,
         record: Record::of(&instance)?,
+        rotations,
+        rotation_behind: false,
+        boot_id,
         path: args.config,
         mode: args.attach,
         instance,

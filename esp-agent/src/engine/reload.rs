@@ -1,8 +1,9 @@
 //! What the operator asks for: a new configuration, or the end.
 
 use super::Engine;
+use crate::config;
 use crate::failure::Failure;
-use crate::{config, install};
+use crate::rotation::converge;
 
 impl Engine {
     /// Takes a new configuration over, or keeps the old one and says why.
@@ -21,14 +22,17 @@ impl Engine {
 
     pub(super) async fn try_reload(&mut self) -> Result<(), Failure> {
         let path = self.path.clone().ok_or(Failure::Usage("there is no configuration to read again"))?;
-        let fresh = config::load(&path)?;
+        let mut fresh = config::load(&path)?;
         if fresh.sizes != self.config.sizes {
             return Err(Failure::Usage("sizes in [maps] change with a restart only"));
         }
         if fresh.ifaces != self.config.ifaces || fresh.metrics != self.config.metrics {
             tracing::warn!("`interfaces` and `metrics` change with a restart only: those of the start stay");
         }
-        let observed = install::install(&fresh, &mut self.xfrm, &mut self.record)?;
+        let applied = self.rotations.take_over(&mut fresh);
+        let observed = converge(&self.rotations, &mut fresh, &mut self.xfrm, &mut self.record)
+            .inspect_err(|_| self.rotations.apply_as_before(applied))?;
+        self.rotation_behind = false;
         self.shared.picture().name(&fresh);
         self.config = fresh;
         self.take(observed)
