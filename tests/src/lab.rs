@@ -12,12 +12,14 @@ mod gateway;
 mod manual;
 mod ping;
 mod stat;
+mod stream;
 mod tunnel;
 
 pub use gateway::Gateway;
 pub use manual::{Suite, protect};
 pub use ping::{Ping, ping};
 pub use stat::{moved, xfrm_objects, xfrm_stat};
+pub use stream::Stream;
 pub use tunnel::{Mode, Side, Tunnel};
 
 use crate::{

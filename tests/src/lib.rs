@@ -13,6 +13,7 @@ pub mod demo;
 pub mod foreign;
 pub mod frame;
 pub mod host;
+pub mod ike;
 pub mod kernel;
 pub mod lab;
 pub mod link;

@@ -4,21 +4,15 @@ use anyhow::{Context, Result, ensure};
 use esp_tests::{
     agent::Agent,
     capture::{Capture, Kind, Traffic},
-    lab::{CLIENT_B, Gateway, Lab, Mode, Outer, Side, Suite, Tunnel, ping, xfrm_objects},
+    lab::{CLIENT_B, Gateway, Lab, Mode, Outer, Side, Stream, Suite, Tunnel, ping, xfrm_objects},
     run,
     wait::until_ok,
-};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
 };
 use std::{
     fmt::Write as _,
     io::Read as _,
-    process::Child,
     time::{Duration, Instant},
 };
-use tempfile::NamedTempFile;
 
 const ROUNDS: u32 = 8;
 /// Tunnels that come or go in each round.
@@ -47,7 +41,7 @@ fn a_run_after_sigkill_converges_and_no_packet_is_lost() -> Result<()> {
     let span = begun.elapsed();
     agent.wait_ready()?;
     let router = lab.watch_router()?;
-    let mut pings = Pings::start(&lab)?;
+    let mut pings = Stream::start(&lab.client_a, CLIENT_B[0], "0.05")?;
 
     let mut kills = Vec::new();
     for round in 1..=ROUNDS {
@@ -163,38 +157,6 @@ fn blocks(listing: &str) -> Vec<String> {
         }
     }
     all
-}
-
-/// A ping that runs beside the test, and what it has printed.
-struct Pings(Child, NamedTempFile);
-
-impl Pings {
-    fn start(lab: &Lab) -> Result<Self> {
-        let printed = NamedTempFile::new().context("failed to make a file for ping")?;
-        let mut command = lab.client_a.command("ping");
-        // No answer is given up: under emulation it comes late.
-        command.args(["-n", "-i", "0.05", "-W", "30", &CLIENT_B[0].to_string()]).stdout(printed.reopen()?);
-        Ok(Self(command.spawn().context("failed to start ping")?, printed))
-    }
-
-    /// Ends it: which requests were answered. The last ones may have been under way.
-    fn stop(&mut self) -> Result<Vec<u32>> {
-        let pid = Pid::from_raw(i32::try_from(self.0.id())?);
-        kill(pid, Signal::SIGINT)?;
-        self.0.wait()?;
-        let text = std::fs::read_to_string(self.1.path())?;
-        let number = |line: &str| line.split_once("icmp_seq=")?.1.split(' ').next()?.parse().ok();
-        Ok(text.lines().filter_map(number).collect())
-    }
-}
-
-impl Drop for Pings {
-    fn drop(&mut self) {
-        // Gone already, unless the test failed.
-        if matches!(self.0.try_wait(), Ok(None)) && self.0.kill().is_ok() {
-            self.0.wait().ok();
-        }
-    }
 }
 
 /// Packets of an SPI on the outside interface.

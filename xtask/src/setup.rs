@@ -7,11 +7,13 @@ use anyhow::{Context, bail};
 use crate::workspace;
 
 pub(crate) mod apt;
+mod daemon;
 pub(crate) mod kernel;
 mod mirror;
 pub(crate) mod toolchain;
 mod tools;
 
+use daemon::Daemon;
 use kernel::Line;
 use tools::Tool;
 
@@ -34,13 +36,21 @@ pub(crate) enum Need {
     Lint,
     /// The programs that the lab and the tests call.
     Lab,
+    /// The IKE daemons that tier 4 starts.
+    Ike,
     /// qemu with its helpers, and one kernel.
     Vm(Line),
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut needs =
-        vec![Need::Ebpf, Need::Lint, Need::Lab, Need::Vm(kernel::OLDEST), Need::Vm(kernel::NEWEST)];
+    let mut needs = vec![
+        Need::Ebpf,
+        Need::Lint,
+        Need::Lab,
+        Need::Ike,
+        Need::Vm(kernel::OLDEST),
+        Need::Vm(kernel::NEWEST),
+    ];
     needs.extend(args.kernel.map(Need::Vm));
     let missing = missing(&needs);
     if missing.is_empty() {
@@ -66,6 +76,7 @@ pub(crate) fn ensure(needs: &[Need]) -> anyhow::Result<()> {
 enum Missing {
     Packages(Vec<&'static str>),
     Tool(Tool),
+    Daemon(Daemon),
     Kernel(Line),
 }
 
@@ -90,6 +101,10 @@ fn missing(needs: &[Need]) -> Vec<Missing> {
                 packages.extend(apt::missing(apt::LAB));
                 others.extend(Tool::Prometheus.is_missing().then_some(Missing::Tool(Tool::Prometheus)));
             }
+            Need::Ike => {
+                let daemons = Daemon::ALL.into_iter().filter(|daemon| daemon.is_missing());
+                others.extend(daemons.map(Missing::Daemon));
+            }
             Need::Vm(line) => {
                 packages.extend(apt::missing(apt::LAB).into_iter().chain(apt::missing(apt::VM)));
                 others.extend(kernel::installed(*line).is_err().then_some(Missing::Kernel(*line)));
@@ -111,6 +126,9 @@ fn install(missing: &[Missing]) -> anyhow::Result<()> {
         match item {
             Missing::Packages(names) => apt::install(names)?,
             Missing::Tool(tool) => tool.install()?,
+            Missing::Daemon(daemon) => {
+                daemon.unpack().with_context(|| format!("failed to unpack {}", daemon.describe()))?;
+            }
             Missing::Kernel(line) => {
                 kernel::fetch(*line).with_context(|| format!("failed to fetch the VM kernel {line}"))?;
             }
@@ -128,6 +146,7 @@ fn describe(item: &Missing) -> String {
     match item {
         Missing::Packages(names) => format!("packages: apt-get install {}", names.join(" ")),
         Missing::Tool(tool) => tool.describe(),
+        Missing::Daemon(daemon) => daemon.describe(),
         Missing::Kernel(line) => format!("VM kernel {line}: cargo xtask setup --kernel {line}"),
     }
 }

@@ -85,7 +85,7 @@ fn here(programs: &Programs, tier: Tier) -> anyhow::Result<Outcome> {
 /// Runs tier 4 on the oldest and the newest kernel; without VMs, on the running kernel if that has ESP.
 fn in_vms(programs: &Programs, limit: Duration) -> anyhow::Result<Outcome> {
     let lines = [kernel::OLDEST, kernel::NEWEST];
-    if let Err(error) = setup::ensure(&lines.map(Need::Vm)) {
+    if let Err(error) = setup::ensure(&[Need::Ike, Need::Vm(lines[0]), Need::Vm(lines[1])]) {
         return match esp_probe::why_not() {
             None => here(programs, Tier::Vm),
             Some(reason) => {

@@ -1,0 +1,142 @@
+//! strongSwan: charon-systemd, told by swanctl.
+
+use super::{End, unpacked};
+use crate::{agent::PATIENCE, lab::Lab, run, wait::until_ok};
+use anyhow::{Context, Result};
+use nix::sys::{prctl, signal::Signal};
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// Name of the connection and of its child.
+const NAME: &str = "site";
+
+/// A running charon.
+#[derive(Debug)]
+pub struct Strongswan {
+    end: End,
+    dir: TempDir,
+    daemon: Child,
+}
+
+impl Strongswan {
+    /// Starts one on either gateway and has the first set up the tunnel.
+    ///
+    /// # Errors
+    /// It was not unpacked, or what it says.
+    pub fn pair(lab: &Lab) -> Result<[Self; 2]> {
+        let [a, b] = End::both(lab)?;
+        let pair = [Self::start(a)?, Self::start(b)?];
+        for one in &pair {
+            one.load()?;
+        }
+        pair[0].swanctl(&["--initiate", "--child", NAME])?;
+        Ok(pair)
+    }
+
+    /// Its version, as it tells it.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn version(&self) -> Result<String> {
+        let text = self.swanctl(&["--version"])?;
+        Ok(text.split_whitespace().find(|word| word.starts_with(char::is_numeric)).unwrap_or("?").to_owned())
+    }
+
+    /// Has it negotiate new SAs for the tunnel. Does not wait for them.
+    ///
+    /// # Errors
+    /// What it says.
+    pub fn rekey(&self) -> Result<()> {
+        self.swanctl(&["--rekey", "--child", NAME]).map(drop)
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn start(end: End) -> Result<Self> {
+        unpacked::lay(&end.netns, "strongswan")?;
+        let dir = tempfile::tempdir().context("failed to make a directory for strongSwan")?;
+        let write = |name: &str, text: String| {
+            fs::write(dir.path().join(name), text).with_context(|| format!("failed to write {name}"))
+        };
+        write("strongswan.conf", daemon_config(&dir))?;
+        write("swanctl.conf", connection(&end))?;
+        let mut command = end.netns.command("/usr/sbin/charon-systemd");
+        command.env("STRONGSWAN_CONF", dir.path().join("strongswan.conf")).stdin(Stdio::null());
+        let output = File::create(dir.path().join("output")).context("failed to make a log file")?;
+        command.stdout(output.try_clone()?).stderr(output);
+        // SAFETY: one system call. Without it the daemon would outlive a test that is killed, and its namespace too.
+        unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };
+        let daemon = command.spawn().context("failed to start charon-systemd")?;
+        Ok(Self { end, dir, daemon })
+    }
+
+    fn load(&self) -> Result<()> {
+        until_ok(PATIENCE, "charon to listen", || {
+            let mut load = self.command(&["--load-all", "--noprompt"]);
+            run::text(load.arg("--file").arg(self.dir.path().join("swanctl.conf")))
+        })
+        .with_context(|| self.log())
+        .map(drop)
+    }
+
+    fn swanctl(&self, args: &[&str]) -> Result<String> {
+        run::text(&mut self.command(args)).with_context(|| format!("charon's log:\n{}", self.log()))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.end.netns.command("/usr/sbin/swanctl");
+        command.env("STRONGSWAN_CONF", self.dir.path().join("strongswan.conf"));
+        command.env("SWANCTL_DIR", self.dir.path()).args(args);
+        command.arg("--uri").arg(socket(&self.dir));
+        command
+    }
+}
+
+impl Drop for Strongswan {
+    fn drop(&mut self) {
+        // Its namespace goes with it, and the SAs with that.
+        if let Err(error) = self.daemon.kill().and_then(|()| self.daemon.wait()) {
+            eprintln!("failed to end charon: {error}");
+        }
+    }
+}
+
+fn socket(dir: &TempDir) -> String {
+    format!("unix://{}/vici", dir.path().display())
+}
+
+fn daemon_config(dir: &TempDir) -> String {
+    let path = dir.path().display();
+    format!(
+        "charon-systemd {{\n\
+         load = random nonce aes sha1 sha2 hmac kdf gcm openssl kernel-netlink socket-default vici\n\
+         install_routes = no\n\
+         plugins {{ vici {{ socket = {} }} }}\n\
+         journal {{ default = -1 }}\n\
+         filelog {{ log {{\npath = {path}/log\ndefault = 1\nflush_line = yes\n}} }}\n\
+         }}\n",
+        socket(dir)
+    )
+}
+
+fn connection(end: &End) -> String {
+    let End { local, remote, local_net, remote_net, secret, .. } = end;
+    format!(
+        "connections {{ {NAME} {{\n\
+         version = 2\nmobike = no\nlocal_addrs = {local}\nremote_addrs = {remote}\n\
+         proposals = aes128-sha256-x25519\n\
+         local {{\nauth = psk\nid = {local}\n}}\nremote {{\nauth = psk\nid = {remote}\n}}\n\
+         children {{ {NAME} {{\n\
+         local_ts = {local_net}\nremote_ts = {remote_net}\nesp_proposals = aes128gcm16\nmode = tunnel\n\
+         }} }}\n}} }}\n\
+         secrets {{ ike-{NAME} {{\nid-1 = {local}\nid-2 = {remote}\nsecret = 0x{secret}\n}} }}\n"
+    )
+}
