@@ -43,8 +43,18 @@
 //! [[sa]]                              # the raw way: src, dst, spi, mode, reqid, algorithms, keys,
 //!                                     # replay_window, esn, if_id, mark = { value, mask },
 //!                                     # encap = { sport, dport }, tunnel
-//! [[policy]]                          # name, dir, src, dst, protocol, sport, dport, action, priority,
-//!                                     # if_id, mark, tunnel
+//! direction = "in"                    # or "out"; Linux 6.10
+//! flags = ["decap-dscp"]              # as ip-xfrm(8) names them, extra flags too
+//! selector = { src = "10.1.0.0/16", dst = "10.2.0.0/16", protocol = "tcp", dport = 443 }
+//! lifetime = { soft_time = "50m", hard_time = "1h", hard_bytes = "10GiB" }  # also _use_time, _packets
+//! output_mark = { value = 1, mask = 0xff }
+//! tfc_pad = 600                       # bytes
+//! nat_keepalive = "20s"               # Linux 6.11
+//! cpu = 2                             # Linux 6.13
+//! offload = { interface = "eth5", mode = "crypto" }  # or "packet"
+//! [[policy]]                          # name, dir, src, dst, protocol, sport, dport, icmp_type, icmp_code,
+//!                                     # interface, action, priority, if_id, mark, lifetime, tunnel,
+//!                                     # flags = ["localok", "icmp"]
 //! [[policy.template]]                 # mode, src, dst, spi, reqid, level = "required" | "use"
 //! ```
 
@@ -64,7 +74,7 @@ mod scalar;
 mod section;
 mod valid;
 
-pub use desired::{Desired, KeyedSa, NamedPolicy};
+pub use desired::{Desired, KeyedSa, NamedPolicy, NoDevice};
 pub use lint::{Lint, LintCode};
 pub use report::{ConfigError, ConfigErrors};
 pub use valid::{GuardModes, Sizes, Tunnel};
@@ -117,6 +127,30 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let mut config = parse(text, path.parent().unwrap_or(Path::new("")), &name)?;
     lint_mode(&mut config, path);
     Ok(config)
+}
+
+impl Config {
+    /// Puts interface indices where `[[sa]]` and `[[policy]]` have names. `index` finds the index of a name.
+    ///
+    /// # Errors
+    /// The first interface that is not there.
+    pub fn find_devices(&mut self, index: impl Fn(&str) -> Option<u32>) -> Result<(), NoDevice> {
+        let find = |device: &str, user: String| {
+            index(device).ok_or_else(|| NoDevice { user, device: device.to_owned() })
+        };
+        for keyed in &mut self.sas {
+            let user = format!("SA {} to {}", keyed.sa.id.spi, keyed.sa.id.dst);
+            if let (Some(device), Some(offload)) = (&keyed.device, &mut keyed.sa.offload) {
+                offload.ifindex = find(device, user)?;
+            }
+        }
+        for named in &mut self.policies {
+            if let Some(device) = &named.device {
+                named.policy.id.selector.ifindex = find(device, format!("policy {}", named.name))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Parses and checks `text`. Key files are looked for from `base_dir`; `source_name` is the file in error texts.

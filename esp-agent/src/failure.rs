@@ -1,7 +1,7 @@
 //! Why a command ends without doing what it was asked, and with which exit code.
 
 use crate::apply::{ApplyError, Cause};
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, NoDevice};
 use crate::control::client::ControlError;
 use crate::datapath::DatapathError;
 use crate::instance::InstanceError;
@@ -35,6 +35,10 @@ pub enum Failure {
     NotPermitted(String),
     /// An interface is not there.
     NoInterface(String),
+    /// An interface that the configuration names is not there.
+    NoDevice(NoDevice),
+    /// The kernel lacks something that was asked for: a whole sentence.
+    Lacks(String),
     /// The instance is in use, or cannot be told.
     Instance(InstanceError),
     /// The datapath.
@@ -80,6 +84,7 @@ impl Failure {
             Self::Config(_) | Self::Usage(_) => USAGE,
             Self::Rotation(error) if error.is_usage() => USAGE,
             Self::NotPermitted(_) => NOT_PERMITTED,
+            Self::Lacks(_) => LACKS,
             Self::Datapath(error) if error.lacks() => LACKS,
             Self::Xfrm(error) => of_xfrm(error),
             Self::Apply(error) => match &error.cause {
@@ -90,6 +95,7 @@ impl Failure {
             },
             Self::Datapath(_)
             | Self::NoInterface(_)
+            | Self::NoDevice(_)
             | Self::Instance(_)
             | Self::Net(_)
             | Self::Record(_)
@@ -124,6 +130,8 @@ impl fmt::Display for Failure {
                 f,
                 "failed to find interface {name} in this network namespace: `ip link` lists those that are there"
             ),
+            Self::Lacks(text) => f.write_str(text),
+            Self::NoDevice(error) => write!(f, "{error}"),
             Self::Instance(error) => chain(f, error),
             Self::Datapath(error) => chain(f, error),
             Self::Xfrm(error) => chain(f, error),

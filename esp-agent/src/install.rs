@@ -1,11 +1,24 @@
 //! Brings the kernel's SAs and policies to what a configuration wants: read, plan, apply, remember.
 
 use crate::apply::apply;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::plan::{Observed, plan};
 use crate::record::Record;
+use crate::trial;
 use crate::xfrm::Xfrm;
+use nix::net::if_::if_nametoindex;
+use std::path::Path;
+
+/// Reads a configuration for this host: the interfaces that its SAs and policies name must be here.
+///
+/// # Errors
+/// Everything that is wrong with the file, or an interface that is missing.
+pub fn load(path: &Path) -> Result<Config, Failure> {
+    let mut config = config::load(path)?;
+    config.find_devices(|name| if_nametoindex(name).ok()).map_err(Failure::NoDevice)?;
+    Ok(config)
+}
 
 /// Installs what is missing, removes what is ours and no longer wanted. Returns what the kernel has afterwards.
 ///
@@ -29,6 +42,7 @@ pub fn install(config: &Config, xfrm: &mut dyn Xfrm, record: &mut Record) -> Res
     if plan.is_empty() {
         return Ok(observed);
     }
+    trial::check(&plan, &desired, xfrm)?;
     let applied = apply(&plan, &desired, xfrm, record)?;
     for step in &applied.done {
         tracing::info!("{step}");

@@ -37,4 +37,5 @@ pub mod state;
 pub mod status;
 pub mod supervise;
 pub mod sweep;
+pub mod trial;
 pub mod xfrm;

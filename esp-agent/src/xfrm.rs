@@ -16,6 +16,8 @@ pub mod uapi;
 pub use crate::nl::NetlinkError;
 pub use error::XfrmError;
 
+use std::io;
+
 use model::{ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
 
 /// The SAD and the SPD of one network namespace. Calls block: use them in `spawn_blocking` or on an own thread.
@@ -61,4 +63,10 @@ pub trait Xfrm {
     /// # Errors
     /// [`XfrmError::DeletePolicy`]; `ENOENT` when there is none.
     fn delete_policy(&mut self, id: &PolicyId) -> Result<(), XfrmError>;
+
+    /// Empty databases of the same kernel in a network namespace of their own, to try things in.
+    ///
+    /// # Errors
+    /// A namespace takes `CAP_SYS_ADMIN`.
+    fn apart(&self) -> io::Result<Box<dyn Xfrm>>;
 }

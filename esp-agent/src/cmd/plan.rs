@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::plan::{Observed, plan as compare};
 use crate::record::Record;
 use crate::xfrm::netlink::Netlink;
-use crate::{config, probe};
+use crate::{install, probe};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 /// # Errors
 /// A bad configuration, a conflict, a kernel that cannot be read.
 pub fn plan(global: &Global, args: &Args, out: &mut dyn Write) -> Result<ExitCode, Failure> {
-    let config = config::load(&args.config)?;
+    let config = install::load(&args.config)?;
     probe::permitted()?;
     let observed = Observed::of(&mut Netlink::open()?)?;
     let owned = Record::of(&super::instance(global)?)?.reconcile(&observed);

@@ -1,7 +1,7 @@
 //! `run`: install, follow, count, guard, serve.
 
 use crate::cli::{Global, Run};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::control::server::Control;
 use crate::datapath::{fill::Filler, load, maps::Maps};
 use crate::engine::Engine;
@@ -15,7 +15,7 @@ use crate::rotation::{Rotations, converge};
 use crate::shared::{Scraper, Shared};
 use crate::supervise::{Tasks, hangup};
 use crate::xfrm::{events::Events, netlink::Netlink};
-use crate::{clock, probe};
+use crate::{clock, install, probe};
 use nix::sys::resource::Resource;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCAL
 /// What kept it from starting, or ended it.
 pub fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
     let config = match &args.config {
-        Some(path) => config::load(path)?,
+        Some(path) => install::load(path)?,
         None => Config::default(),
     };
     let ifaces = ifaces(&args, &config)?;

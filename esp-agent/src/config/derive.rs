@@ -80,7 +80,7 @@ impl TunnelShape {
             encap,
             ..Sa::bare(SaId { dst, spi, proto: ESP, mark: Mark::default() }, src, self.mode)
         };
-        KeyedSa { sa, keys: protection.keys, tunnel: Some(self.name.clone()) }
+        KeyedSa { sa, keys: protection.keys, tunnel: Some(self.name.clone()), device: None }
     }
 
     /// `out` selects what to protect; `in` and `fwd` let in what was decrypted, for this host and for the network
@@ -131,6 +131,7 @@ impl TunnelShape {
             policy,
             name: format!("{}/{label}{suffix}", self.name),
             tunnel: Some(self.name.clone()),
+            device: None,
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct KeyedSa {
     pub keys: SaKeys,
     /// The tunnel that its packets are counted for.
     pub tunnel: Option<String>,
+    /// The NIC that it is offloaded to: [`super::Config::find_devices`] puts its index into `sa.offload`.
+    pub device: Option<String>,
 }
 
 /// A policy with the name that metrics and messages use.
@@ -31,4 +33,18 @@ pub struct NamedPolicy {
     pub name: String,
     /// The tunnel that it belongs to.
     pub tunnel: Option<String>,
+    /// The interface that it is bound to: [`super::Config::find_devices`] puts its index into the selector.
+    pub device: Option<String>,
+}
+
+/// Interfaces that the configuration names and this host does not have.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{user} names interface {device}, which is not here: see `ip link`, or make it before the agent starts"
+)]
+pub struct NoDevice {
+    /// SA or policy.
+    pub user: String,
+    /// Interface.
+    pub device: String,
 }

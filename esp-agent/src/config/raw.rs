@@ -1,7 +1,9 @@
 //! What was typed: every value is of its type, nothing is compared with anything else yet.
 
+mod lifetime;
 pub(super) mod policy;
 pub(super) mod sa;
+pub(super) mod sa_options;
 pub(super) mod tunnel;
 
 use super::key::KeyStore;

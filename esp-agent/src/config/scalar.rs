@@ -2,7 +2,7 @@
 
 use super::report::Located;
 use super::section::Section;
-use crate::xfrm::model::{Mark, Mode, Net};
+use crate::xfrm::model::{Mark, Mode, Net, Port};
 use esp_common::{Spi, TunnelName};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -129,9 +129,15 @@ pub(super) fn mode(section: &mut Section<'_>) -> Option<Located<Mode>> {
     section.choice("mode", &[("tunnel", Mode::Tunnel), ("transport", Mode::Transport)])
 }
 
-/// `mark = { value = 1, mask = 0xff }`; without a mask all bits count.
-pub(super) fn mark(section: &mut Section<'_>) -> Mark {
-    let Some(mut table) = section.table("mark") else { return Mark::default() };
+/// As [`mode`], or BEET (bound end-to-end tunnel), which only the raw way has.
+pub(super) fn any_mode(section: &mut Section<'_>) -> Option<Located<Mode>> {
+    let modes = [("tunnel", Mode::Tunnel), ("transport", Mode::Transport), ("beet", Mode::Beet)];
+    section.choice("mode", &modes)
+}
+
+/// `{ value = 1, mask = 0xff }` under `key`; without a mask all bits count.
+pub(super) fn mark(section: &mut Section<'_>, key: &str) -> Mark {
+    let Some(mut table) = section.table(key) else { return Mark::default() };
     table.require("value");
     let value = number32(&mut table, "value");
     let mask = number32(&mut table, "mask").unwrap_or(u32::MAX);
@@ -142,6 +148,74 @@ pub(super) fn mark(section: &mut Section<'_>) -> Mark {
         section.report.error(&at, "has bits outside its mask: it would never match");
     }
     Mark { value, mask }
+}
+
+/// A time of whole seconds, such as `8h` or `90s`.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|_| "must be a time such as 8h or 90s".to_owned())?;
+    if time.is_zero() || time.subsec_nanos() != 0 {
+        return Err("must be a whole number of seconds from 1 on".to_owned());
+    }
+    Ok(time)
+}
+
+/// Units of [`bytes`].
+const UNITS: [(&str, u64); 9] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("B", 1),
+];
+
+/// A number of bytes: an integer, or a string such as `10GiB`.
+pub(super) fn bytes(section: &mut Section<'_>, key: &str) -> Option<u64> {
+    let wanted = || "must be a number of bytes from 1 on, or a string such as \"10GiB\"".to_owned();
+    let some = |number: Option<u64>| number.filter(|number| *number > 0).ok_or_else(wanted);
+    let sized = |text: &str| {
+        let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit)).copied().unwrap_or(("", 1));
+        let number = text.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?;
+        number.checked_mul(factor)
+    };
+    section.number_or_text(key, some, |text| some(sized(text))).map(|bytes| bytes.value)
+}
+
+/// Protocols whose packets have ports, or an ICMP type and code, for the kernel's selector.
+const WITH_PORTS: [u8; 8] = [1, 6, 17, 33, 58, 132, 135, 136];
+/// Of these, those with a type and a code.
+const WITH_TYPES: [u8; 2] = [1, 58];
+
+/// `sport` and `dport`, or `icmp_type` and `icmp_code`, which the kernel keeps in the same place.
+pub(super) fn ports(section: &mut Section<'_>, protocol: u8) -> [Port; 2] {
+    let any_protocol = [("sport", u16::MAX), ("dport", u16::MAX)];
+    let icmp = [("icmp_type", u16::from(u8::MAX)), ("icmp_code", u16::from(u8::MAX))];
+    let read = |section: &mut Section<'_>, (key, max): (&str, u16)| {
+        let number = section.number(key, 0..=u64::from(max))?;
+        let is_type = key.starts_with("icmp");
+        if is_type && !WITH_TYPES.contains(&protocol) {
+            section.report.error(&number.at, "needs `protocol` icmp or icmpv6");
+        } else if !WITH_PORTS.contains(&protocol) {
+            section.report.error(&number.at, "needs a `protocol` with ports, such as tcp or udp");
+        }
+        let port = u16::try_from(number.value).unwrap_or(0);
+        Some((Port { port, mask: u16::MAX }, number.at))
+    };
+    let mut pair = |index: usize| {
+        let [plain, named] = [any_protocol, icmp].map(|keys| keys.get(index).copied().unwrap_or_default());
+        match (read(section, plain), read(section, named)) {
+            (Some(_), Some((_, at))) => {
+                section.report.error(&at, format_args!("means the same as `{}`: write one", plain.0));
+                Port::default()
+            }
+            (Some((port, _)), None) | (None, Some((port, _))) => port,
+            (None, None) => Port::default(),
+        }
+    };
+    [pair(0), pair(1)]
 }
 
 /// A 32-bit number.

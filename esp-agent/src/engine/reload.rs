@@ -1,8 +1,8 @@
 //! What the operator asks for: a new configuration, or the end.
 
 use super::Engine;
-use crate::config;
 use crate::failure::Failure;
+use crate::install;
 use crate::rotation::converge;
 
 impl Engine {
@@ -22,7 +22,7 @@ impl Engine {
 
     pub(super) async fn try_reload(&mut self) -> Result<(), Failure> {
         let path = self.path.clone().ok_or(Failure::Usage("there is no configuration to read again"))?;
-        let mut fresh = config::load(&path)?;
+        let mut fresh = install::load(&path)?;
         if fresh.sizes != self.config.sizes {
             return Err(Failure::Usage("sizes in [maps] change with a restart only"));
         }

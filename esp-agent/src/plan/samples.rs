@@ -82,7 +82,7 @@ pub(crate) fn lab_policies() -> Vec<Policy> {
 }
 
 pub(crate) fn keyed(sa: Sa, tunnel: Option<&str>) -> KeyedSa {
-    KeyedSa { sa, keys: lab_keys(), tunnel: tunnel.map(Into::into) }
+    KeyedSa { sa, keys: lab_keys(), tunnel: tunnel.map(Into::into), device: None }
 }
 
 pub(crate) fn lab() -> Desired {
@@ -91,6 +91,7 @@ pub(crate) fn lab() -> Desired {
         name: format!("site-b {}", super::text::dir_name(policy.id.dir)),
         policy,
         tunnel: Some("site-b".into()),
+        device: None,
     };
     Desired {
         sas: sas.into_iter().map(|sa| keyed(sa, Some("site-b"))).collect(),

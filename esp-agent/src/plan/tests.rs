@@ -46,7 +46,7 @@ fn widened() -> Desired {
         ..block.id.selector
     };
     (block.action, block.templates) = (PolicyAction::Block, Vec::new());
-    desired.policies.push(NamedPolicy { policy: block, name: "no-ssh".into(), tunnel: None });
+    desired.policies.push(NamedPolicy { policy: block, name: "no-ssh".into(), tunnel: None, device: None });
     desired
 }
 

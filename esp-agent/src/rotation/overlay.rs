@@ -77,5 +77,5 @@ fn with_keys(model: &KeyedSa, set: &KeySet) -> KeyedSa {
     let keys = set.keys();
     let mut sa = model.sa.clone();
     (sa.id.spi, sa.keys, sa.start) = (set.spi(), keys.print(), SaStart::default());
-    KeyedSa { sa, keys, tunnel: model.tunnel.clone() }
+    KeyedSa { sa, keys, tunnel: model.tunnel.clone(), device: None }
 }

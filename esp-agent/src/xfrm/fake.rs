@@ -146,6 +146,10 @@ impl Xfrm for FakeXfrm {
         self.policies.remove(at);
         Ok(())
     }
+
+    fn apart(&self) -> std::io::Result<Box<dyn Xfrm>> {
+        Ok(Box::new(Self::new()))
+    }
 }
 
 fn free(taken: Option<usize>) -> Result<(), NetlinkError> {

@@ -10,6 +10,8 @@ use crate::nl::frame::Frame;
 use crate::nl::message::{DUMP, Message, REQUEST};
 use crate::nl::{DecodeError, NetlinkError};
 use netlink_sys::protocols::NETLINK_XFRM;
+use nix::sched::{CloneFlags, unshare};
+use std::io;
 
 /// The SAD and the SPD of the network namespace of the thread that opened it; usable from any thread after.
 pub struct Netlink(Exchange);
@@ -124,5 +126,15 @@ impl Xfrm for Netlink {
             dir: dir_text(id.dir),
             source: explain::delete(source),
         })
+    }
+
+    /// The namespace lives as long as its socket.
+    fn apart(&self) -> io::Result<Box<dyn Xfrm>> {
+        let opened = std::thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            Self::open().map_err(io::Error::other)
+        });
+        let opened = opened.join().map_err(|_| io::Error::other("its thread panicked"))?;
+        Ok(Box::new(opened?))
     }
 }

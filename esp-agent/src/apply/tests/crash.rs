@@ -36,7 +36,7 @@ fn second() -> Desired {
     desired.policies[1].policy.flags = 1;
     desired.policies.remove(2);
     let extra = policy(PolicyDir::Out, ("10.1.0.0", 16), ("10.2.0.0", 16), ("10.55.55.1", "10.66.66.1"));
-    desired.policies.push(NamedPolicy { policy: extra, name: "extra".into(), tunnel: None });
+    desired.policies.push(NamedPolicy { policy: extra, name: "extra".into(), tunnel: None, device: None });
     desired
 }
 

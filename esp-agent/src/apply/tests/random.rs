@@ -51,6 +51,7 @@ fn wanted(sas: &Picks, policies: &Picks) -> Desired {
         policy: a_policy(*identity, *variant),
         name: format!("p{identity}"),
         tunnel: None,
+        device: None,
     };
     Desired { sas: sas.iter().map(keyed_sa).collect(), policies: policies.iter().map(named).collect() }
 }

@@ -4,15 +4,11 @@ use crate::config::derive;
 use crate::config::desired::NamedPolicy;
 use crate::config::raw::policy::{RawPolicy, RawTemplate};
 use crate::config::report::{Located, Report};
-use crate::xfrm::model::{
-    ESP, Limits, Mode, Net, Policy, PolicyAction, PolicyDir, PolicyId, Selector, Template,
-};
+use crate::xfrm::model::{ESP, Mode, Net, Policy, PolicyAction, PolicyDir, PolicyId, Selector, Template};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `XFRM_MAX_DEPTH` of the kernel.
 const MAX_TEMPLATES: usize = 6;
-/// Protocols whose packets have ports, or an ICMP type and code, for the kernel's selector.
-const WITH_PORTS: [u8; 8] = [1, 6, 17, 33, 58, 132, 135, 136];
 
 /// Checks a policy, the `number`th of the file; `None` when something that it needs is missing.
 pub(in crate::config) fn check(
@@ -20,7 +16,6 @@ pub(in crate::config) fn check(
     number: usize,
     report: &Report,
 ) -> Option<Located<NamedPolicy>> {
-    check_ports(&raw, report);
     if raw.action == PolicyAction::Block && !raw.templates.is_empty() {
         report.error(&raw.at, "a block policy takes no template");
     }
@@ -34,37 +29,22 @@ pub(in crate::config) fn check(
     }
     let templates: Vec<Option<Template>> =
         raw.templates.into_iter().map(|template| check_template(template, src.value, dir, report)).collect();
-    let selector = Selector {
-        src: src.value,
-        dst: dst.value,
-        proto: raw.protocol,
-        sport: raw.sport.map_or_else(Default::default, |port| port.value),
-        dport: raw.dport.map_or_else(Default::default, |port| port.value),
-        ifindex: 0,
-    };
+    let [sport, dport] = raw.ports;
+    let selector = Selector { src: src.value, dst: dst.value, proto: raw.protocol, sport, dport, ifindex: 0 };
     let policy = Policy {
         id: PolicyId { selector, dir: dir?, mark: raw.mark, if_id: raw.if_id },
         priority: raw.priority.unwrap_or_else(|| derive::priority(&selector)),
         action: raw.action,
-        flags: 0,
+        flags: raw.flags,
         templates: templates.into_iter().collect::<Option<_>>()?,
-        limits: Limits::default(),
+        limits: raw.limits,
         offload: None,
     };
     let (name, at) = match raw.name {
         Some(name) => (name.value, name.at),
         None => (format!("policy-{number}"), raw.at),
     };
-    Some(Located { value: NamedPolicy { policy, name, tunnel: raw.tunnel }, at })
-}
-
-fn check_ports(raw: &RawPolicy, report: &Report) {
-    if WITH_PORTS.contains(&raw.protocol) {
-        return;
-    }
-    for port in [&raw.sport, &raw.dport].into_iter().flatten() {
-        report.error(&port.at, "needs a `protocol` with ports, such as tcp or udp");
-    }
+    Some(Located { value: NamedPolicy { policy, name, tunnel: raw.tunnel, device: raw.device }, at })
 }
 
 fn check_template(
@@ -75,9 +55,9 @@ fn check_template(
 ) -> Option<Template> {
     let is_v4 = |raw: &Option<Located<IpAddr>>| raw.as_ref().map(|addr| addr.value.is_ipv4());
     let mode = raw.mode?;
-    let tunnel = mode == Mode::Tunnel;
+    let tunnel = matches!(mode, Mode::Tunnel | Mode::Beet);
     if tunnel && (raw.src.is_none() || raw.dst.is_none()) {
-        report.error(&raw.at, "a template in tunnel mode needs `src` and `dst`");
+        report.error(&raw.at, "a template in tunnel or beet mode needs `src` and `dst`");
         return None;
     }
     let family = if tunnel { is_v4(&raw.src)? } else { selected.addr.is_ipv4() };
@@ -90,7 +70,7 @@ fn check_template(
     if tunnel && raw.optional && dir == Some(PolicyDir::Out) {
         // validate_tmpl of the kernel refuses it since Linux 6.4 ("xfrm: Reject optional tunnel/BEET mode
         // templates in outbound policies").
-        report.error(&raw.at, "an outbound template in tunnel mode cannot have `level = \"use\"`");
+        report.error(&raw.at, "an outbound template in tunnel or beet mode cannot have `level = \"use\"`");
     }
     let any: IpAddr = if family { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     Some(Template {

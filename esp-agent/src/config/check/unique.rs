@@ -56,13 +56,13 @@ fn check_policies(tunnels: &[PlacedTunnel], policies: &[Located<NamedPolicy>], r
     // Two tunnels with one policy overlap: that is reported already.
     for placed in tunnels {
         for policy in &placed.tunnel.policies {
-            ids.places.entry(policy.policy.id.clone()).or_insert(placed.nets_at.line);
+            ids.places.entry((policy.policy.id.clone(), None)).or_insert(placed.nets_at.line);
             names.places.entry(policy.name.clone()).or_insert(placed.at.line);
         }
     }
     for Located { value, at } in policies {
         ids.add(
-            value.policy.id.clone(),
+            (value.policy.id.clone(), value.device.clone()),
             at,
             "a policy with this direction and selector",
             "change one of them",

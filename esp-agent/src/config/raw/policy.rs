@@ -1,9 +1,10 @@
 //! `[[policy]]` as it was typed.
 
+use super::lifetime;
 use crate::config::report::{At, Located};
 use crate::config::scalar;
 use crate::config::section::Section;
-use crate::xfrm::model::{Mark, Mode, Net, PolicyAction, PolicyDir, Port};
+use crate::xfrm::model::{Limits, Mark, Mode, Net, PolicyAction, PolicyDir, Port};
 use esp_common::Spi;
 use std::net::IpAddr;
 
@@ -15,8 +16,11 @@ pub(in crate::config) struct RawPolicy {
     pub(in crate::config) src: Option<Located<Net>>,
     pub(in crate::config) dst: Option<Located<Net>>,
     pub(in crate::config) protocol: u8,
-    pub(in crate::config) sport: Option<Located<Port>>,
-    pub(in crate::config) dport: Option<Located<Port>>,
+    /// Of the source, of the destination; or an ICMP type and code.
+    pub(in crate::config) ports: [Port; 2],
+    pub(in crate::config) device: Option<String>,
+    pub(in crate::config) limits: Limits,
+    pub(in crate::config) flags: u8,
     pub(in crate::config) action: PolicyAction,
     pub(in crate::config) priority: Option<u32>,
     pub(in crate::config) templates: Vec<RawTemplate>,
@@ -43,20 +47,23 @@ impl RawPolicy {
         }
         let dirs = [("in", PolicyDir::In), ("out", PolicyDir::Out), ("fwd", PolicyDir::Fwd)];
         let actions = [("allow", PolicyAction::Allow), ("block", PolicyAction::Block)];
+        let protocol = scalar::protocol(&mut section, "protocol").map_or(0, |protocol| protocol.value);
         let raw = Self {
             at: section.at.clone(),
             name: section.text("name", scalar::tunnel_name),
             dir: section.choice("dir", &dirs).map(|dir| dir.value),
             src: section.text("src", scalar::net),
             dst: section.text("dst", scalar::net),
-            protocol: scalar::protocol(&mut section, "protocol").map_or(0, |protocol| protocol.value),
-            sport: read_port(&mut section, "sport"),
-            dport: read_port(&mut section, "dport"),
+            protocol,
+            ports: scalar::ports(&mut section, protocol),
+            device: section.text("interface", scalar::interface).map(|device| device.value),
+            limits: lifetime::read(&mut section),
+            flags: read_flags(&mut section),
             action: section.choice("action", &actions).map_or(PolicyAction::Allow, |action| action.value),
             priority: scalar::number32(&mut section, "priority"),
             templates: section.tables("template").into_iter().map(RawTemplate::read).collect(),
             if_id: scalar::number32(&mut section, "if_id").unwrap_or_default(),
-            mark: scalar::mark(&mut section),
+            mark: scalar::mark(&mut section, "mark"),
             tunnel: section.text("tunnel", scalar::tunnel_name).map(|name| name.value),
         };
         section.finish();
@@ -72,7 +79,7 @@ impl RawTemplate {
             src: section.text("src", scalar::host_addr),
             dst: section.text("dst", scalar::host_addr),
             spi: scalar::template_spi(&mut section, "spi").map_or(Spi::new(0), |spi| spi.value),
-            mode: scalar::mode(&mut section).map(|mode| mode.value),
+            mode: scalar::any_mode(&mut section).map(|mode| mode.value),
             reqid: scalar::number32(&mut section, "reqid").unwrap_or_default(),
             optional: section
                 .choice("level", &[("required", false), ("use", true)])
@@ -83,8 +90,14 @@ impl RawTemplate {
     }
 }
 
-/// A port, or an ICMP type or code.
-fn read_port(section: &mut Section<'_>, key: &str) -> Option<Located<Port>> {
-    let port = section.number(key, 0..=u64::from(u16::MAX))?;
-    Some(port.map(|port| Port { port: u16::try_from(port).unwrap_or(0), mask: u16::MAX }))
+/// `XFRM_POLICY_*`.
+const FLAGS: [(&str, u8); 2] = [("localok", 1), ("icmp", 2)];
+
+fn read_flags(section: &mut Section<'_>) -> u8 {
+    let known = |text: &str| {
+        let flag = FLAGS.iter().find(|(name, _)| *name == text).map(|(_, bit)| *bit);
+        flag.ok_or_else(|| "must be one of localok, icmp".to_owned())
+    };
+    let flags = section.texts("flags", known).map(|list| list.value).unwrap_or_default();
+    flags.into_iter().flatten().fold(0, |flags, flag| flags | flag.value)
 }

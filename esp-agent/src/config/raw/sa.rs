@@ -1,5 +1,6 @@
 //! `[[sa]]` as it was typed.
 
+use super::sa_options::RawSaOptions;
 use super::tunnel::{RawEncap, RawReplay};
 use crate::config::algo::Transform;
 use crate::config::key::KeyStore;
@@ -26,6 +27,7 @@ pub(in crate::config) struct RawSa {
     pub(in crate::config) mark: Mark,
     pub(in crate::config) encap: Option<RawEncap>,
     pub(in crate::config) tunnel: Option<String>,
+    pub(in crate::config) options: RawSaOptions,
 }
 
 impl RawSa {
@@ -38,16 +40,17 @@ impl RawSa {
             src: section.text("src", scalar::host_addr),
             dst: section.text("dst", scalar::host_addr),
             spi: scalar::spi(&mut section, "spi"),
-            mode: scalar::mode(&mut section).map(|mode| mode.value),
+            mode: scalar::any_mode(&mut section).map(|mode| mode.value),
             reqid: scalar::number32(&mut section, "reqid").unwrap_or_default(),
             transform,
             transform_at: section.place(if section.has("aead") { "aead" } else { "integrity" }),
             protection: Protection::read(&mut section, transform, store),
             replay: RawReplay::read(&mut section),
             if_id: scalar::number32(&mut section, "if_id").unwrap_or_default(),
-            mark: scalar::mark(&mut section),
+            mark: scalar::mark(&mut section, "mark"),
             encap: RawEncap::read(&mut section, ["sport", "dport"]),
             tunnel: section.text("tunnel", scalar::tunnel_name).map(|name| name.value),
+            options: RawSaOptions::read(&mut section),
         };
         section.finish();
         raw
