@@ -8,6 +8,7 @@ mod error;
 pub mod fill;
 pub mod image;
 pub mod inner;
+mod kfunc;
 pub mod load;
 pub mod maps;
 pub mod object;

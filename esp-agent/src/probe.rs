@@ -1,5 +1,6 @@
 //! What this process may do and this kernel can do, asked before anything is changed.
 
+use crate::datapath::object;
 use crate::failure::Failure;
 use crate::procfs::{Proc, ProcFs as _};
 
@@ -34,6 +35,12 @@ pub fn lacks() -> Vec<String> {
     if !std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
         lacks.push(
             "no BTF: the kernel is built without CONFIG_DEBUG_INFO_BTF; maps and programs carry no types"
+                .into(),
+        );
+    }
+    if matches!(object::asks_kernel(), Ok(false)) {
+        lacks.push(
+            "no bpf_xdp_get_xfrm_state (Linux 6.8): ESP of a new SA is unknown_spi until its event was read"
                 .into(),
         );
     }

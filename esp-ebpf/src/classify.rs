@@ -1,26 +1,33 @@
 //! Which ESP flow a packet belongs to, and whether an SA stands behind it.
 
 use crate::{
-    Place, Tables,
+    Packet, Place, Tables,
     parse::{Ip, Upper},
 };
 use esp_common::{Direction, FlowKey, Reason, SeenKey, Spi};
 
 /// A packet from the wire, judged for the first time.
 #[inline(always)] // six arguments do not fit into the five registers of a BPF call
-pub fn inbound<T: Tables>(tables: &T, place: &Place, len: u32, ip: &Ip, upper: &Upper) -> Reason {
+pub fn inbound<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    place: &Place,
+    ip: &Ip,
+    upper: &Upper,
+) -> Reason {
     let (spi, to_port) = match *upper {
         Upper::Esp(spi) => (spi, true),
         Upper::EspInUdp { spi, to_port } => (spi, to_port),
         Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => return plain(upper),
     };
-    match seen(tables, place, len, ip, spi, Direction::In, to_port) {
+    match seen(tables, place, packet.len(), ip, spi, Direction::In, to_port) {
         Seen::Known => Reason::EspKnown,
         Seen::NotOurs => Reason::NotEsp,
         Seen::Unknown if !tables.is_local(&ip.dst) => Reason::EspForeign,
         Seen::Unknown if spi.is_zero() => Reason::SpiZero,
         Seen::Unknown if spi.is_reserved() => Reason::SpiReserved,
         Seen::Unknown if !place.settings.trusted(place.now_ns) => Reason::UnknownUnsynced,
+        Seen::Unknown if packet.kernel_has(&ip.dst, spi) => Reason::EspKnown,
         Seen::Unknown => Reason::UnknownSpi,
     }
 }

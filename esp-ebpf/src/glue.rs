@@ -3,4 +3,5 @@
 pub(crate) mod frame;
 pub(crate) mod maps;
 pub(crate) mod place;
+mod sad;
 mod search;

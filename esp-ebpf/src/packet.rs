@@ -1,6 +1,6 @@
 //! The seam to the bytes of a frame.
 
-use esp_common::InnerKey;
+use esp_common::{Addr, InnerKey, Spi};
 
 /// What a frame of the interface starts with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,4 +32,8 @@ pub trait Packet {
 
     /// The SA that the kernel decrypted it by: the innermost of its secpath. `None` for a frame from the wire.
     fn decrypted_by(&self) -> Option<InnerKey>;
+
+    /// Whether the kernel itself has an SA for ESP to `dst` with `spi`: a new one reaches our table some milliseconds
+    /// later. `false` where the kernel cannot be asked.
+    fn kernel_has(&self, dst: &Addr, spi: Spi) -> bool;
 }

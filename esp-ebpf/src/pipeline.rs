@@ -40,7 +40,7 @@ pub fn tc_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) ->
 fn inspect_outer<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Result<Outcome, Reason> {
     let ip = parse::ip(packet, place.link)?;
     let upper = parse::upper(packet, &ip)?;
-    Ok(classify::inbound(tables, place, packet.len(), &ip, &upper).into())
+    Ok(classify::inbound(packet, tables, place, &ip, &upper).into())
 }
 
 #[inline(always)] // as above
@@ -50,7 +50,7 @@ fn inspect_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) 
         return Ok(policy::inner(packet, tables, place, &ip, &sa));
     }
     let reason = match parse::upper(packet, &ip) {
-        Ok(upper) if place.outer_at_tc => classify::inbound(tables, place, packet.len(), &ip, &upper),
+        Ok(upper) if place.outer_at_tc => classify::inbound(packet, tables, place, &ip, &upper),
         Ok(upper) => classify::judged(tables, &ip, &upper),
         // A broken payload does not make the packet any less clear text.
         Err(reason) => reason,

@@ -3,7 +3,7 @@
 use crate::world::World;
 use esp_common::{
     Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange,
-    RuleTable, SaEntry, SeenKey, Selector,
+    RuleTable, SaEntry, SeenKey, Selector, Spi,
 };
 use esp_datapath::{Packet, Tables};
 use std::{cell::RefCell, collections::HashMap};
@@ -15,6 +15,8 @@ pub struct Bytes<'a> {
     pub frame: &'a [u8],
     /// The SA that it claims to have come through.
     pub decrypted_by: Option<InnerKey>,
+    /// The SAs that the kernel has, whether our table has them or not.
+    pub in_sad: &'a [FlowKey],
 }
 
 impl Packet for Bytes<'_> {
@@ -28,6 +30,10 @@ impl Packet for Bytes<'_> {
 
     fn decrypted_by(&self) -> Option<InnerKey> {
         self.decrypted_by
+    }
+
+    fn kernel_has(&self, dst: &Addr, spi: Spi) -> bool {
+        self.in_sad.contains(&FlowKey::new(*dst, spi))
     }
 }
 

@@ -27,7 +27,12 @@ fn captures_count_as_recorded_with_their_sas() {
 fn replay(recorded: &Recorded, world: &World, esp: Reason) {
     let memory = Memory::new(world.clone());
     for frame in pcap::capture(recorded.name).expect("the capture") {
-        host::pass(&memory, &host::place(world), Hook::Xdp, &Bytes { frame: &frame, decrypted_by: None });
+        host::pass(
+            &memory,
+            &host::place(world),
+            Hook::Xdp,
+            &Bytes { frame: &frame, decrypted_by: None, in_sad: &[] },
+        );
     }
     let seen = memory.seen();
     let mut reasons: HashMap<Reason, Counter> = HashMap::new();

@@ -1,12 +1,13 @@
 //! Every frame of the shared table ends as it says, and no other frame does what none may do. Host only.
 
-use esp_common::{Action, Direction, FlowKey, Guard, GuardKey, Hook, Mode, Reason, SeenKey};
+use esp_common::{Action, Direction, FlowKey, Guard, GuardKey, Hook, Mode, Reason, SeenKey, Spi};
 use esp_datapath::Place;
 use esp_tests::{
     cases::{self, Case},
+    frame::{Frame, Ipv4, Payload},
     host, strategy,
     tables::{Bytes, Memory, Seen},
-    world::{World, addr, through},
+    world::{US, World, addr, through},
 };
 use proptest::prelude::*;
 
@@ -86,6 +87,25 @@ fn the_table_has_every_guard_in_every_mode() {
     }
 }
 
+/// An SA that the kernel has and our table not yet: at XDP the kernel itself is asked before anything is dropped.
+#[test]
+fn the_kernel_is_asked_before_an_unknown_spi_is_dropped() {
+    let (us, new) = (addr(US), Spi::new(0x0bad_cafe));
+    let from_peer = Ipv4::new([10, 66, 66, 1], [10, 55, 55, 1]);
+    let frame = Frame::v4(&from_peer, &Payload::esp(new.number(), 1, 64)).build();
+    let world = World::lab();
+    for (in_sad, reason) in [
+        (&[FlowKey::new(us, new)][..], Reason::EspKnown),
+        (&[FlowKey::new(us, Spi::new(1))][..], Reason::UnknownSpi),
+        (&[], Reason::UnknownSpi),
+    ] {
+        let memory = Memory::new(world.clone());
+        let packet = Bytes { frame: &frame, decrypted_by: None, in_sad };
+        host::pass(&memory, &host::place(&world), Hook::Xdp, &packet);
+        assert_eq!(memory.seen().reasons[0].1, reason, "{in_sad:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -104,7 +124,7 @@ proptest! {
         let memory = Memory::new(world.clone());
         let place = host::place(&world);
         for frame in &frames {
-            host::pass(&memory, &place, Hook::Xdp, &Bytes { frame, decrypted_by: None });
+            host::pass(&memory, &place, Hook::Xdp, &Bytes { frame, decrypted_by: None, in_sad: &[] });
         }
         let seen = memory.seen();
         prop_assert_eq!(seen.reasons.len(), frames.len());

@@ -10,6 +10,9 @@ pub enum DatapathError {
         "this binary was built without the eBPF object: run `cargo xtask build-ebpf`, then build esp-agent again"
     )]
     NoObject,
+    /// The binary carries something else.
+    #[error("failed to read the eBPF object of this binary: build it again")]
+    Object(#[source] object::Error),
     /// bpffs is not there.
     #[error(
         "{0} is not on a BPF file system: mount one with `mount -t bpf bpf /sys/fs/bpf`, or name another with --bpffs"

@@ -1,8 +1,9 @@
 //! The one file with raw loads from packets.
 
+use super::sad;
 use aya_ebpf::{EbpfContext as _, bindings::bpf_xfrm_state, helpers::generated::bpf_skb_get_xfrm_state};
 use aya_ebpf::{
-    bindings::__sk_buff,
+    bindings::{__sk_buff, xdp_md},
     programs::{TcContext, XdpContext},
 };
 use core::mem::zeroed;
@@ -39,19 +40,20 @@ pub(crate) struct Frame {
     end: usize,
     len: u32,
     skb: Option<*mut __sk_buff>,
+    xdp: Option<*mut xdp_md>,
 }
 
 impl Frame {
     #[inline(always)] // packet pointers do not survive a call
     pub(crate) fn of_xdp(ctx: &XdpContext) -> Self {
         let (data, end) = (ctx.data(), ctx.data_end());
-        Self { data, end, len: end.wrapping_sub(data) as u32, skb: None }
+        Self { data, end, len: end.wrapping_sub(data) as u32, skb: None, xdp: Some(ctx.as_ptr().cast()) }
     }
 
     #[inline(always)] // packet pointers do not survive a call
     pub(crate) fn of_skb(ctx: &TcContext) -> Self {
         let (data, end, want) = (ctx.data(), ctx.data_end(), ctx.len().min(LINEAR));
-        let there = Self { data, end, len: ctx.len(), skb: None };
+        let there = Self { data, end, len: ctx.len(), skb: None, xdp: None };
         if (end.wrapping_sub(data) as u32) < want && !there.is_tcp() {
             // Where it fails the headers that are not linear read as truncated: counted and passed.
             _ = ctx.pull_data(want);
@@ -61,7 +63,7 @@ impl Frame {
         // TC egress: counted, so that a frame is as long here as it is on the wire and at XDP.
         // SAFETY: `skb` is the program's context.
         let tag = if unsafe { (*skb).vlan_present } == 0 { 0 } else { TAG };
-        Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len() + tag, skb: Some(skb) }
+        Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len() + tag, skb: Some(skb), xdp: None }
     }
 }
 
@@ -125,6 +127,11 @@ impl Packet for Frame {
             found = Some(inner_key(&state));
         }
         found
+    }
+
+    #[inline(always)] // one call site in each program
+    fn kernel_has(&self, dst: &Addr, spi: Spi) -> bool {
+        self.xdp.is_some_and(|ctx| sad::has(ctx, dst, spi))
     }
 }
 

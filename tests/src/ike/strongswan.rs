@@ -122,7 +122,8 @@ fn daemon_config(dir: &TempDir) -> String {
          plugins {{ vici {{ socket = {} }} }}\n\
          journal {{ default = -1 }}\n\
          filelog {{ log {{\npath = {path}/log\ndefault = 1\nflush_line = yes\n}} }}\n\
-         }}\n",
+         }}\n\
+         swanctl {{\nload = random\n}}\n",
         socket(dir)
     )
 }
