@@ -18,7 +18,7 @@ pub use error::XfrmError;
 
 use std::io;
 
-use model::{ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
+use model::{DefaultPolicy, ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
 
 /// The SAD and the SPD of one network namespace. Calls block: use them in `spawn_blocking` or on an own thread.
 pub trait Xfrm {
@@ -39,6 +39,19 @@ pub trait Xfrm {
     /// # Errors
     /// [`XfrmError::AddSa`]; `EEXIST` when there is one with this id.
     fn add_sa(&mut self, sa: &Sa, keys: &SaKeys) -> Result<(), XfrmError>;
+
+    /// One SA (`XFRM_MSG_GETSA`); `None` when there is none with this id.
+    ///
+    /// # Errors
+    /// [`XfrmError::ReadSa`] or [`XfrmError::Decode`].
+    fn sa(&mut self, id: &SaId) -> Result<Option<ObservedSa>, XfrmError>;
+
+    /// Changes an SA in place (`XFRM_MSG_UPDSA`): its sequence numbers go on. The kernel takes over limits,
+    /// output mark, `if_id`, and the encapsulation and care-of address of an SA that has one; all else stays.
+    ///
+    /// # Errors
+    /// [`XfrmError::UpdateSa`]; `ESRCH` when there is none.
+    fn update_sa(&mut self, sa: &Sa, keys: &SaKeys) -> Result<(), XfrmError>;
 
     /// Deletes an SA (`XFRM_MSG_DELSA`).
     ///
@@ -69,4 +82,16 @@ pub trait Xfrm {
     /// # Errors
     /// A namespace takes `CAP_SYS_ADMIN`.
     fn apart(&self) -> io::Result<Box<dyn Xfrm>>;
+
+    /// What becomes of packets that no policy matches (`XFRM_MSG_GETDEFAULT`); `None` before Linux 5.15.
+    ///
+    /// # Errors
+    /// [`XfrmError::DefaultPolicy`] or [`XfrmError::Decode`].
+    fn default_policy(&mut self) -> Result<Option<DefaultPolicy>, XfrmError>;
+
+    /// Decides about packets that no policy matches (`XFRM_MSG_SETDEFAULT`).
+    ///
+    /// # Errors
+    /// [`XfrmError::DefaultPolicy`].
+    fn set_default_policy(&mut self, policy: DefaultPolicy) -> Result<(), XfrmError>;
 }

@@ -70,6 +70,25 @@ impl Exchange {
         }
     }
 
+    /// Sends a finished message with `NLM_F_ACK`, and reads what comes before the ack: the last that `decode` takes.
+    ///
+    /// # Errors
+    /// The kernel's errno with its text, or an answer that cannot be read.
+    pub fn ask<T>(
+        &mut self,
+        message: &mut [u8],
+        decode: impl Fn(&Frame<'_>) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Option<T>, ExchangeError> {
+        self.send(message)?;
+        let mut answer = Dump { all: Vec::new(), broken: None, interrupted: false };
+        while self.step(&mut answer, &decode)? == Progress::More {}
+        self.buffer.wipe();
+        match answer.broken {
+            Some(error) => Err(error.into()),
+            None => Ok(answer.all.pop()),
+        }
+    }
+
     /// Sends a finished message with `NLM_F_DUMP` and gathers what `decode` keeps of the answer. Starts again
     /// when the kernel says that the table changed meanwhile (`NLM_F_DUMP_INTR`).
     ///

@@ -6,5 +6,5 @@ pub mod sa;
 mod shared;
 
 pub use event::{Event, event};
-pub use policy::policy;
+pub use policy::{default_policy, policy};
 pub use sa::sa;

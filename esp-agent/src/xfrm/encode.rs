@@ -4,8 +4,8 @@ pub mod policy;
 pub mod sa;
 mod shared;
 
-pub use policy::{delete_policy, new_policy, update_policy};
-pub use sa::{delete_sa, new_sa};
+pub use policy::{delete_policy, get_default, new_policy, set_default, update_policy};
+pub use sa::{delete_sa, get_sa, new_sa, update_sa};
 
 /// A value that would not fit the kernel's structures. Nothing is ever cut.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -26,9 +26,6 @@ pub enum EncodeError {
     /// Longer than the key of any algorithm (512 bytes).
     #[error("the key of {0} has more than 512 bytes")]
     LongKey(String),
-    /// Compression is only read.
-    #[error("compression cannot be installed")]
-    Compression,
     /// `XFRMA_REPLAY_ESN_MAX`.
     #[error("a replay window of {0} packets is larger than 4096")]
     Window(u32),

@@ -19,6 +19,26 @@ pub enum XfrmError {
         /// The kernel's answer.
         source: NetlinkError,
     },
+    /// `XFRM_MSG_GETSA`.
+    #[error("failed to read SA {spi} to {dst}")]
+    ReadSa {
+        /// SPI.
+        spi: Spi,
+        /// Destination.
+        dst: IpAddr,
+        /// The kernel's answer.
+        source: NetlinkError,
+    },
+    /// `XFRM_MSG_UPDSA`.
+    #[error("failed to update SA {spi} to {dst}")]
+    UpdateSa {
+        /// SPI.
+        spi: Spi,
+        /// Destination.
+        dst: IpAddr,
+        /// The kernel's answer.
+        source: NetlinkError,
+    },
     /// `XFRM_MSG_DELSA`.
     #[error("failed to delete SA {spi} to {dst}")]
     DeleteSa {
@@ -59,6 +79,14 @@ pub enum XfrmError {
         /// The kernel's answer.
         source: NetlinkError,
     },
+    /// `XFRM_MSG_GETDEFAULT` or `XFRM_MSG_SETDEFAULT`.
+    #[error("failed to {verb} the default policy")]
+    DefaultPolicy {
+        /// `read` or `set`.
+        verb: &'static str,
+        /// The kernel's answer.
+        source: NetlinkError,
+    },
     /// A dump that the kernel refused or did not finish.
     #[error("failed to read the {what}")]
     Dump {
@@ -96,11 +124,14 @@ impl XfrmError {
     #[must_use]
     pub fn lacks(&self) -> bool {
         match self {
-            Self::AddSa { source, .. } => {
+            Self::AddSa { source, .. } | Self::UpdateSa { source, .. } => {
                 absent(source.errno) || matches!(source.errno, libc::ENOSYS | libc::ENOENT)
             }
             Self::AddPolicy { source, .. } | Self::UpdatePolicy { source, .. } => absent(source.errno),
-            Self::Dump { source, .. } | Self::Socket { source } => absent(source.errno),
+            Self::Dump { source, .. }
+            | Self::Socket { source }
+            | Self::ReadSa { source, .. }
+            | Self::DefaultPolicy { source, .. } => absent(source.errno),
             Self::DeleteSa { .. } | Self::DeletePolicy { .. } => false,
             Self::Decode { .. } | Self::Encode { .. } => false,
         }
@@ -122,10 +153,16 @@ impl XfrmError {
     #[must_use]
     pub fn not_found(&self) -> bool {
         match self {
-            Self::DeleteSa { source, .. } | Self::DeletePolicy { source, .. } => {
+            Self::DeleteSa { source, .. }
+            | Self::DeletePolicy { source, .. }
+            | Self::UpdateSa { source, .. } => {
                 matches!(source.errno, libc::ESRCH | libc::ENOENT)
             }
-            Self::AddSa { .. } | Self::AddPolicy { .. } | Self::UpdatePolicy { .. } => false,
+            Self::AddSa { .. }
+            | Self::ReadSa { .. }
+            | Self::AddPolicy { .. }
+            | Self::UpdatePolicy { .. }
+            | Self::DefaultPolicy { .. } => false,
             Self::Dump { .. } | Self::Decode { .. } | Self::Encode { .. } | Self::Socket { .. } => false,
         }
     }
@@ -133,6 +170,9 @@ impl XfrmError {
     fn errno(&self) -> Option<i32> {
         match self {
             Self::AddSa { source, .. }
+            | Self::ReadSa { source, .. }
+            | Self::UpdateSa { source, .. }
+            | Self::DefaultPolicy { source, .. }
             | Self::DeleteSa { source, .. }
             | Self::AddPolicy { source, .. }
             | Self::UpdatePolicy { source, .. }

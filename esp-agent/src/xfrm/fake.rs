@@ -1,7 +1,7 @@
 //! The recording stand-in for the kernel's SAD and SPD.
 
 use super::error::{dir_text, selector_text};
-use super::model::{ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
+use super::model::{DefaultPolicy, ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
 use super::{NetlinkError, Xfrm, XfrmError};
 
 /// A call that would have changed the kernel, failed ones included.
@@ -9,6 +9,8 @@ use super::{NetlinkError, Xfrm, XfrmError};
 pub enum Call {
     /// [`Xfrm::add_sa`].
     AddSa(SaId),
+    /// [`Xfrm::update_sa`].
+    UpdateSa(SaId),
     /// [`Xfrm::delete_sa`].
     DeleteSa(SaId),
     /// [`Xfrm::add_policy`].
@@ -17,6 +19,8 @@ pub enum Call {
     UpdatePolicy(PolicyId),
     /// [`Xfrm::delete_policy`].
     DeletePolicy(PolicyId),
+    /// [`Xfrm::set_default_policy`].
+    SetDefaultPolicy(DefaultPolicy),
 }
 
 /// Holds SAs and policies in memory and refuses duplicates and absent ones as the kernel does.
@@ -26,6 +30,8 @@ pub struct FakeXfrm {
     pub sas: Vec<ObservedSa>,
     /// The SPD.
     pub policies: Vec<ObservedPolicy>,
+    /// The default policy, on a kernel that has one.
+    pub default_policy: Option<DefaultPolicy>,
     /// Every changing call, in order.
     pub calls: Vec<Call>,
     fail: Option<(usize, i32)>,
@@ -99,6 +105,28 @@ impl Xfrm for FakeXfrm {
         Ok(())
     }
 
+    fn sa(&mut self, id: &SaId) -> Result<Option<ObservedSa>, XfrmError> {
+        Ok(self.sa_at(id).and_then(|at| self.sas.get(at).cloned()))
+    }
+
+    fn update_sa(&mut self, sa: &Sa, _: &SaKeys) -> Result<(), XfrmError> {
+        let seen = self
+            .record(Call::UpdateSa(sa.id))
+            .and_then(|()| {
+                self.sas.iter_mut().find(|seen| seen.sa.id == sa.id).ok_or(NetlinkError::new(libc::ESRCH))
+            })
+            .map_err(|source| XfrmError::UpdateSa { spi: sa.id.spi, dst: sa.id.dst, source })?;
+        seen.sa = Sa {
+            encap: sa.encap,
+            care_of: sa.care_of,
+            output_mark: sa.output_mark,
+            if_id: sa.if_id,
+            limits: sa.limits,
+            ..seen.sa.clone()
+        };
+        Ok(())
+    }
+
     fn delete_sa(&mut self, id: &SaId) -> Result<(), XfrmError> {
         let at = self
             .record(Call::DeleteSa(*id))
@@ -149,6 +177,17 @@ impl Xfrm for FakeXfrm {
 
     fn apart(&self) -> std::io::Result<Box<dyn Xfrm>> {
         Ok(Box::new(Self::new()))
+    }
+
+    fn default_policy(&mut self) -> Result<Option<DefaultPolicy>, XfrmError> {
+        Ok(self.default_policy)
+    }
+
+    fn set_default_policy(&mut self, policy: DefaultPolicy) -> Result<(), XfrmError> {
+        self.record(Call::SetDefaultPolicy(policy))
+            .map_err(|source| XfrmError::DefaultPolicy { verb: "set", source })?;
+        self.default_policy = Some(policy);
+        Ok(())
     }
 }
 

@@ -9,6 +9,10 @@ use std::net::IpAddr;
 
 /// `IPPROTO_ESP`.
 pub const ESP: u8 = 50;
+/// `IPPROTO_AH`.
+pub const AH: u8 = 51;
+/// `IPPROTO_COMP`.
+pub const COMP: u8 = 108;
 
 /// What the kernel finds an SA by: destination, SPI, protocol and mark.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -17,7 +21,7 @@ pub struct SaId {
     pub dst: IpAddr,
     /// SPI.
     pub spi: Spi,
-    /// IP protocol: [`ESP`], or AH and IPComp of others.
+    /// IP protocol: [`ESP`], [`AH`] or [`COMP`]. The SPI of IPComp is its CPI.
     pub proto: u8,
     /// Mark and its mask.
     pub mark: Mark,
@@ -74,7 +78,7 @@ pub struct Suite {
     pub auth: Option<Algo>,
     /// Encryption (`XFRMA_ALG_CRYPT`).
     pub enc: Option<Algo>,
-    /// Compression (`XFRMA_ALG_COMP`), of others.
+    /// Compression (`XFRMA_ALG_COMP`); it has no key.
     pub comp: Option<Algo>,
 }
 
@@ -123,6 +127,20 @@ pub struct Limits {
     pub hard_use_s: Option<u64>,
 }
 
+impl Limits {
+    /// No limit.
+    pub const NONE: Self = Self {
+        soft_bytes: None,
+        hard_bytes: None,
+        soft_packets: None,
+        hard_packets: None,
+        soft_add_s: None,
+        hard_add_s: None,
+        soft_use_s: None,
+        hard_use_s: None,
+    };
+}
+
 /// `struct xfrm_selector`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Selector {
@@ -147,6 +165,15 @@ pub struct Net {
     pub addr: IpAddr,
     /// Prefix length.
     pub len: u8,
+}
+
+impl Selector {
+    /// All packets between two networks.
+    #[must_use]
+    pub const fn between(src: Net, dst: Net) -> Self {
+        let any = Port { port: 0, mask: 0 };
+        Self { src, dst, proto: 0, sport: any, dport: any, ifindex: 0 }
+    }
 }
 
 /// A port and its mask, native-endian; mask 0 is any.
@@ -199,6 +226,8 @@ pub struct Sa {
     pub tfc_pad: u32,
     /// Seconds between NAT keepalives that the kernel sends (Linux 6.11); 0 is none.
     pub nat_keepalive_s: u32,
+    /// Care-of address of Mobile IPv6 (`XFRMA_COADDR`).
+    pub care_of: Option<IpAddr>,
     /// The CPU that the SA is for (RFC 9611, Linux 6.13).
     pub pcpu: Option<u32>,
     /// Where its sequence numbers begin. Not compared: they move on.
@@ -212,6 +241,14 @@ pub struct SaStart {
     pub oseq: u64,
     /// The highest number that counts as received: those before the window are replays.
     pub seq: u64,
+}
+
+impl SaId {
+    /// An ESP SA without a mark.
+    #[must_use]
+    pub const fn esp(dst: IpAddr, spi: Spi) -> Self {
+        Self { dst, spi, proto: ESP, mark: Mark { value: 0, mask: 0 } }
+    }
 }
 
 impl Sa {
@@ -238,6 +275,7 @@ impl Sa {
             output_mark: Mark::default(),
             tfc_pad: 0,
             nat_keepalive_s: 0,
+            care_of: None,
             pcpu: None,
             start: SaStart::default(),
         }
@@ -300,6 +338,17 @@ pub enum PolicyDir {
     Fwd,
 }
 
+/// What becomes of packets that no policy matches (`struct xfrm_userpolicy_default`, Linux 5.15).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DefaultPolicy {
+    /// To this host.
+    pub inbound: PolicyAction,
+    /// Through this host.
+    pub forward: PolicyAction,
+    /// From this host.
+    pub outbound: PolicyAction,
+}
+
 /// What a policy does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum PolicyAction {
@@ -358,6 +407,22 @@ pub struct Policy {
     pub limits: Limits,
     /// Packet offload to a NIC (`XFRMA_OFFLOAD_DEV`).
     pub offload: Option<Offload>,
+}
+
+impl Policy {
+    /// A policy that lets the packets of `id` pass in the clear: what others are built on.
+    #[must_use]
+    pub const fn bare(id: PolicyId) -> Self {
+        Self {
+            id,
+            priority: 0,
+            action: PolicyAction::Allow,
+            flags: 0,
+            templates: Vec::new(),
+            limits: Limits::NONE,
+            offload: None,
+        }
+    }
 }
 
 /// A policy as the kernel shows it.

@@ -3,7 +3,7 @@
 mod explain;
 
 use super::error::{dir_text, policy_text, sa_text, selector_text};
-use super::model::{ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
+use super::model::{DefaultPolicy, ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
 use super::{Xfrm, XfrmError, decode, encode, uapi};
 use crate::nl::exchange::{Exchange, ExchangeError};
 use crate::nl::frame::Frame;
@@ -93,6 +93,32 @@ impl Xfrm for Netlink {
         })
     }
 
+    fn sa(&mut self, id: &SaId) -> Result<Option<ObservedSa>, XfrmError> {
+        let answer = self.0.ask(&mut encode::get_sa(id), |frame| match frame.kind {
+            uapi::NEWSA => decode::sa(frame.body).map(Some),
+            _ => Ok(None),
+        });
+        match answer {
+            Err(ExchangeError::Refused(error)) if error.errno == libc::ESRCH => Ok(None),
+            Err(ExchangeError::Refused(source)) => {
+                Err(XfrmError::ReadSa { spi: id.spi, dst: id.dst, source: explain::dump(source) })
+            }
+            Err(ExchangeError::Decode(source)) => Err(XfrmError::Decode { what: sa_text(id), source }),
+            Ok(found) => Ok(found),
+        }
+    }
+
+    fn update_sa(&mut self, sa: &Sa, keys: &SaKeys) -> Result<(), XfrmError> {
+        let what = || sa_text(&sa.id);
+        let message =
+            encode::update_sa(sa, keys).map_err(|source| XfrmError::Encode { what: what(), source })?;
+        self.request(message, what, |source| XfrmError::UpdateSa {
+            spi: sa.id.spi,
+            dst: sa.id.dst,
+            source: explain::new_sa(source, sa),
+        })
+    }
+
     fn delete_sa(&mut self, id: &SaId) -> Result<(), XfrmError> {
         self.request(
             encode::delete_sa(id),
@@ -136,5 +162,31 @@ impl Xfrm for Netlink {
         });
         let opened = opened.join().map_err(|_| io::Error::other("its thread panicked"))?;
         Ok(Box::new(opened?))
+    }
+
+    fn default_policy(&mut self) -> Result<Option<DefaultPolicy>, XfrmError> {
+        let answer = self.0.ask(&mut encode::get_default(), |frame| match frame.kind {
+            uapi::GETDEFAULT => decode::default_policy(frame.body).map(Some),
+            _ => Ok(None),
+        });
+        match answer {
+            // A kernel without the message refuses its number (`xfrm_user_rcv_msg`).
+            Err(ExchangeError::Refused(error)) if error.errno == libc::EINVAL => Ok(None),
+            Err(ExchangeError::Refused(source)) => {
+                Err(XfrmError::DefaultPolicy { verb: "read", source: explain::dump(source) })
+            }
+            Err(ExchangeError::Decode(source)) => {
+                Err(XfrmError::Decode { what: "the default policy".to_owned(), source })
+            }
+            Ok(found) => Ok(found),
+        }
+    }
+
+    fn set_default_policy(&mut self, policy: DefaultPolicy) -> Result<(), XfrmError> {
+        self.request(
+            encode::set_default(policy),
+            || "the default policy".to_owned(),
+            |source| XfrmError::DefaultPolicy { verb: "set", source: explain::dump(source) },
+        )
     }
 }

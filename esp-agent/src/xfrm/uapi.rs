@@ -28,6 +28,10 @@ pub const FLUSHSA: u16 = 0x1c;
 pub const FLUSHPOLICY: u16 = 0x1d;
 /// `XFRM_MSG_MAPPING`.
 pub const MAPPING: u16 = 0x26;
+/// `XFRM_MSG_SETDEFAULT`, Linux 5.15.
+pub const SETDEFAULT: u16 = 0x27;
+/// `XFRM_MSG_GETDEFAULT`, Linux 5.15; its answer has the same number.
+pub const GETDEFAULT: u16 = 0x28;
 
 /// `XFRMA_ALG_CRYPT`: `struct xfrm_algo`.
 pub const ALG_CRYPT: u16 = 2;
@@ -43,6 +47,8 @@ pub const SA: u16 = 6;
 pub const POLICY: u16 = 7;
 /// `XFRMA_REPLAY_VAL`: `struct xfrm_replay_state`.
 pub const REPLAY_VAL: u16 = 10;
+/// `XFRMA_COADDR`: `xfrm_address_t`.
+pub const COADDR: u16 = 14;
 /// `XFRMA_POLICY_TYPE`: `struct xfrm_userpolicy_type`.
 pub const POLICY_TYPE: u16 = 16;
 /// `XFRMA_ALG_AEAD`: `struct xfrm_algo_aead`.
@@ -91,8 +97,30 @@ pub const USER_TMPL_LEN: usize = 64;
 /// `sizeof(alg_name)`, its closing zero included.
 pub const ALG_NAME_LEN: usize = 64;
 
+/// `XFRM_STATE_NOECN`.
+pub const STATE_NOECN: u8 = 1;
+/// `XFRM_STATE_DECAP_DSCP`.
+pub const STATE_DECAP_DSCP: u8 = 2;
+/// `XFRM_STATE_NOPMTUDISC`.
+pub const STATE_NOPMTUDISC: u8 = 4;
+/// `XFRM_STATE_WILDRECV`.
+pub const STATE_WILDRECV: u8 = 8;
+/// `XFRM_STATE_ICMP`.
+pub const STATE_ICMP: u8 = 16;
+/// `XFRM_STATE_AF_UNSPEC`.
+pub const STATE_AF_UNSPEC: u8 = 32;
+/// `XFRM_STATE_ALIGN4`.
+pub const STATE_ALIGN4: u8 = 64;
 /// `XFRM_STATE_ESN`.
 pub const STATE_ESN: u8 = 128;
+/// `XFRM_SA_XFLAG_DONT_ENCAP_DSCP`.
+pub const XFLAG_DONT_ENCAP_DSCP: u32 = 1;
+/// `XFRM_SA_XFLAG_OSEQ_MAY_WRAP`.
+pub const XFLAG_OSEQ_MAY_WRAP: u32 = 2;
+/// `XFRM_POLICY_LOCALOK`.
+pub const POLICY_LOCALOK: u8 = 1;
+/// `XFRM_POLICY_ICMP`.
+pub const POLICY_ICMP: u8 = 2;
 /// `XFRM_OFFLOAD_INBOUND`.
 pub const OFFLOAD_INBOUND: u8 = 2;
 /// `XFRM_OFFLOAD_PACKET`.

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 pub(super) struct Kernel {
     pub(super) sas: BTreeMap<SaId, ObservedSa>,
     pub(super) policies: BTreeMap<PolicyId, ObservedPolicy>,
+    pub(super) default_policy: Option<DefaultPolicy>,
     clock: u64,
     /// Half changes until the agent is dead: each change has a moment before and one after its effect.
     fuel: Option<usize>,
@@ -121,6 +122,17 @@ impl Xfrm for Agent {
         })
     }
 
+    fn sa(&mut self, id: &SaId) -> Result<Option<ObservedSa>, XfrmError> {
+        self.alive("dump sa")?;
+        Ok(self.0.lock().unwrap().sas.get(id).cloned())
+    }
+
+    fn update_sa(&mut self, sa: &Sa, _: &SaKeys) -> Result<(), XfrmError> {
+        self.0.lock().unwrap().kernel_change("update sa", |kernel| {
+            kernel.sas.contains_key(&sa.id).then(|| kernel.put_sa(sa)).ok_or(libc::ESRCH)
+        })
+    }
+
     fn delete_sa(&mut self, id: &SaId) -> Result<(), XfrmError> {
         let gone = |kernel: &mut Kernel| kernel.sas.remove(id).map(|_| ()).ok_or(libc::ESRCH);
         self.0.lock().unwrap().kernel_change("delete sa", gone)
@@ -150,6 +162,18 @@ impl Xfrm for Agent {
 
     fn apart(&self) -> std::io::Result<Box<dyn Xfrm>> {
         Ok(Box::new(crate::xfrm::fake::FakeXfrm::new()))
+    }
+
+    fn default_policy(&mut self) -> Result<Option<DefaultPolicy>, XfrmError> {
+        self.alive("default policy")?;
+        Ok(self.0.lock().unwrap().default_policy)
+    }
+
+    fn set_default_policy(&mut self, policy: DefaultPolicy) -> Result<(), XfrmError> {
+        self.0.lock().unwrap().kernel_change("set default policy", |kernel| {
+            kernel.default_policy = Some(policy);
+            Ok(())
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! An SA in one line.
 
 use super::{mode_name, proto_name, write_if_id, write_limits, write_mark, write_offload, write_selector};
-use crate::xfrm::model::{Algo, Encap, Sa, SaDir, SaId, Suite};
+use crate::xfrm::model::{Algo, Encap, Mark, Sa, SaDir, SaId, Suite};
 use std::fmt;
 
 /// The identity of an SA.
@@ -73,8 +73,34 @@ fn write_extras(f: &mut fmt::Formatter<'_>, sa: &Sa) -> fmt::Result {
     if let Some(Encap { kind, sport, dport, .. }) = &sa.encap {
         write!(f, " encap {kind} {sport} -> {dport}")?;
     }
+    write_rare(f, sa)?;
     write_limits(f, &sa.limits)?;
     write_offload(f, sa.offload.as_ref())
+}
+
+fn write_rare(f: &mut fmt::Formatter<'_>, sa: &Sa) -> fmt::Result {
+    if sa.output_mark != Mark::default() {
+        write!(f, " output-mark {:#x}/{:#x}", sa.output_mark.value, sa.output_mark.mask)?;
+    }
+    if sa.tfc_pad != 0 {
+        write!(f, " tfcpad {}", sa.tfc_pad)?;
+    }
+    if sa.nat_keepalive_s != 0 {
+        write!(f, " nat-keepalive {}s", sa.nat_keepalive_s)?;
+    }
+    if let Some(addr) = sa.care_of {
+        write!(f, " coa {addr}")?;
+    }
+    if let Some(cpu) = sa.pcpu {
+        write!(f, " cpu {cpu}")?;
+    }
+    if sa.start.oseq != 0 {
+        write!(f, " oseq {:#x}", sa.start.oseq)?;
+    }
+    if sa.start.seq != 0 {
+        write!(f, " seq {:#x}", sa.start.seq)?;
+    }
+    Ok(())
 }
 
 fn write_label(f: &mut fmt::Formatter<'_>, label: Option<&str>, dir: Option<SaDir>) -> fmt::Result {

@@ -110,6 +110,12 @@ impl Xfrm for Shared {
     fn add_sa(&mut self, sa: &Sa, keys: &SaKeys) -> Result<(), XfrmError> {
         self.change(|kernel| kernel.add_sa(sa, keys))
     }
+    fn sa(&mut self, id: &SaId) -> Result<Option<ObservedSa>, XfrmError> {
+        self.0.lock().unwrap().kernel.sa(id)
+    }
+    fn update_sa(&mut self, sa: &Sa, keys: &SaKeys) -> Result<(), XfrmError> {
+        self.change(|kernel| kernel.update_sa(sa, keys))
+    }
     fn delete_sa(&mut self, id: &SaId) -> Result<(), XfrmError> {
         self.change(|kernel| kernel.delete_sa(id))
     }
@@ -125,6 +131,13 @@ impl Xfrm for Shared {
 
     fn apart(&self) -> std::io::Result<Box<dyn Xfrm>> {
         Ok(Box::new(crate::xfrm::fake::FakeXfrm::new()))
+    }
+
+    fn default_policy(&mut self) -> Result<Option<DefaultPolicy>, XfrmError> {
+        self.0.lock().unwrap().kernel.default_policy()
+    }
+    fn set_default_policy(&mut self, policy: DefaultPolicy) -> Result<(), XfrmError> {
+        self.change(|kernel| kernel.set_default_policy(policy))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::shared::{limits, mark, mode, number, offload, selector};
 use crate::nl::fields::{Attrs, DecodeError, Fields};
-use crate::xfrm::model::{ObservedPolicy, Policy, PolicyAction, PolicyDir, PolicyId, Template};
+use crate::xfrm::model::{
+    DefaultPolicy, ObservedPolicy, Policy, PolicyAction, PolicyDir, PolicyId, Template,
+};
 use crate::xfrm::uapi;
 use esp_common::Spi;
 
@@ -14,6 +16,20 @@ use esp_common::Spi;
 pub fn policy(body: &[u8]) -> Result<Option<ObservedPolicy>, DecodeError> {
     let fields = Fields::new(body);
     info(fields, fields.attrs(uapi::USERPOLICY_INFO_LEN))
+}
+
+/// The body of `XFRM_MSG_GETDEFAULT`.
+///
+/// # Errors
+/// A short structure, an action out of range.
+pub fn default_policy(body: &[u8]) -> Result<DefaultPolicy, DecodeError> {
+    let fields = Fields::new(body);
+    let action = |at| match fields.u8(at)? {
+        1 => Ok(PolicyAction::Block),
+        2 => Ok(PolicyAction::Allow),
+        value => Err(DecodeError::Range { what: "default policy", value }),
+    };
+    Ok(DefaultPolicy { inbound: action(0)?, forward: action(1)?, outbound: action(2)? })
 }
 
 /// `struct xfrm_userpolicy_info` in `fields`, wherever it was, with the attributes beside it.

@@ -1,9 +1,9 @@
-//! `XFRM_MSG_NEWPOLICY`, `XFRM_MSG_UPDPOLICY` and `XFRM_MSG_DELPOLICY`.
+//! `XFRM_MSG_NEWPOLICY`, `XFRM_MSG_UPDPOLICY`, `XFRM_MSG_DELPOLICY`, and those of the default policy.
 
 use super::EncodeError;
 use super::shared::{if_id, limits, mark, mode, offload, one_family, selector};
 use crate::nl::message::{ACK, Message, REQUEST};
-use crate::xfrm::model::{Policy, PolicyAction, PolicyDir, PolicyId, Template};
+use crate::xfrm::model::{DefaultPolicy, Policy, PolicyAction, PolicyDir, PolicyId, Template};
 use crate::xfrm::uapi;
 use zeroize::Zeroizing;
 
@@ -35,6 +35,30 @@ pub fn delete_policy(id: &PolicyId) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
     mark(&mut message, id.mark);
     if_id(&mut message, id.if_id);
     Ok(message.finish())
+}
+
+/// The message that asks for the default policy.
+#[must_use]
+pub fn get_default() -> Zeroizing<Vec<u8>> {
+    let mut message = Message::new(uapi::GETDEFAULT, REQUEST | ACK);
+    // struct xfrm_userpolicy_default, which the kernel wants there and does not read.
+    message.zeros(3).zeros(1);
+    message.finish()
+}
+
+/// The message that sets the default policy.
+#[must_use]
+pub fn set_default(policy: DefaultPolicy) -> Zeroizing<Vec<u8>> {
+    let mut message = Message::new(uapi::SETDEFAULT, REQUEST | ACK);
+    for action in [policy.inbound, policy.forward, policy.outbound] {
+        // XFRM_USERPOLICY_ACCEPT and _BLOCK.
+        message.u8(match action {
+            PolicyAction::Allow => 2,
+            PolicyAction::Block => 1,
+        });
+    }
+    message.zeros(1);
+    message.finish()
 }
 
 fn whole(kind: u16, policy: &Policy) -> Result<Zeroizing<Vec<u8>>, EncodeError> {

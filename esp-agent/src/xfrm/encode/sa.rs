@@ -1,4 +1,4 @@
-//! `XFRM_MSG_NEWSA` and `XFRM_MSG_DELSA`.
+//! `XFRM_MSG_NEWSA`, `XFRM_MSG_UPDSA`, `XFRM_MSG_GETSA` and `XFRM_MSG_DELSA`.
 
 use super::EncodeError;
 use super::shared::{if_id, limits, mark, mode, offload, one_family, selector};
@@ -14,7 +14,21 @@ use zeroize::Zeroizing;
 /// # Errors
 /// A key that is not as long as its algorithm says, and what the kernel's structures cannot hold.
 pub fn new_sa(sa: &Sa, keys: &SaKeys) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
-    let mut message = Message::new(uapi::NEWSA, REQUEST | ACK);
+    whole(uapi::NEWSA, sa, keys)
+}
+
+/// The message that changes the SA with the id of `sa`. The kernel takes over limits, output mark, `if_id`, and
+/// the encapsulation and care-of address of an SA that has one, nothing else (`xfrm_state_update`); a larval SA is
+/// replaced as a whole.
+///
+/// # Errors
+/// As of [`new_sa`].
+pub fn update_sa(sa: &Sa, keys: &SaKeys) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+    whole(uapi::UPDSA, sa, keys)
+}
+
+fn whole(kind: u16, sa: &Sa, keys: &SaKeys) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+    let mut message = Message::new(kind, REQUEST | ACK);
     info(&mut message, sa)?;
     transform(&mut message, sa, keys)?;
     if let Some(udp) = &sa.encap {
@@ -32,6 +46,11 @@ pub fn new_sa(sa: &Sa, keys: &SaKeys) -> Result<Zeroizing<Vec<u8>>, EncodeError>
             number(&mut message, kind, value);
         }
     }
+    if let Some(addr) = sa.care_of {
+        message.attr(uapi::COADDR, |attr| {
+            attr.addr(addr);
+        });
+    }
     if let Some(cpu) = sa.pcpu {
         number(&mut message, uapi::SA_PCPU, cpu);
     }
@@ -47,7 +66,18 @@ pub fn new_sa(sa: &Sa, keys: &SaKeys) -> Result<Zeroizing<Vec<u8>>, EncodeError>
 /// The message that deletes the SA with `id`.
 #[must_use]
 pub fn delete_sa(id: &SaId) -> Zeroizing<Vec<u8>> {
-    let mut message = Message::new(uapi::DELSA, REQUEST | ACK);
+    of_id(uapi::DELSA, id)
+}
+
+/// The message that asks for the SA with `id`.
+#[must_use]
+pub fn get_sa(id: &SaId) -> Zeroizing<Vec<u8>> {
+    of_id(uapi::GETSA, id)
+}
+
+/// `struct xfrm_usersa_id`.
+fn of_id(kind: u16, id: &SaId) -> Zeroizing<Vec<u8>> {
+    let mut message = Message::new(kind, REQUEST | ACK);
     message.addr(id.dst).bytes(&id.spi.wire()).u16(family(id.dst)).u8(id.proto).zeros(1);
     mark(&mut message, id.mark);
     message.finish()
@@ -75,9 +105,6 @@ fn info(message: &mut Message, sa: &Sa) -> Result<(), EncodeError> {
 }
 
 fn transform(message: &mut Message, sa: &Sa, keys: &SaKeys) -> Result<(), EncodeError> {
-    if sa.suite.comp.is_some() {
-        return Err(EncodeError::Compression);
-    }
     if let Some(auth) = &sa.suite.auth {
         algorithm(message, uapi::ALG_AUTH_TRUNC, auth, keys.auth.as_ref())?;
     }
@@ -86,6 +113,9 @@ fn transform(message: &mut Message, sa: &Sa, keys: &SaKeys) -> Result<(), Encode
     }
     if let Some(aead) = &sa.suite.aead {
         algorithm(message, uapi::ALG_AEAD, aead, keys.aead.as_ref())?;
+    }
+    if let Some(comp) = &sa.suite.comp {
+        algorithm(message, uapi::ALG_COMP, comp, None)?;
     }
     Ok(())
 }
@@ -108,7 +138,7 @@ fn algorithm(message: &mut Message, kind: u16, algo: &Algo, key: Option<&Secret>
     }
     message.attr(kind, |attr| {
         attr.bytes(algo.name.as_bytes()).zeros(uapi::ALG_NAME_LEN - algo.name.len()).u32(algo.key_bits);
-        if kind != uapi::ALG_CRYPT {
+        if matches!(kind, uapi::ALG_AUTH_TRUNC | uapi::ALG_AEAD) {
             attr.u32(algo.icv_bits);
         }
         attr.bytes(key);
