@@ -5,8 +5,8 @@ use crate::datapath::{DatapathError, maps::Maps, read};
 use crate::picture::Picture;
 use crate::plan::text::{mode_name, suite_text};
 use crate::snapshot::{
-    AgentHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState, Snapshot, TcMode,
-    TunnelRow, XdpMode,
+    AgentHealth, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState,
+    Snapshot, TcMode, TunnelRow, XdpMode,
 };
 use crate::state::State;
 use crate::xfrm::model::{ESP, ObservedSa, SaDir};
@@ -58,6 +58,13 @@ fn health(state: &State, now_ns: u64) -> AgentHealth {
         in_sync: state.in_sync,
         mirror_age: Duration::from_nanos(now_ns.saturating_sub(state.mirror_ns)),
         config: state.config.clone(),
+        drift: DriftHealth {
+            mode: state.reconcile.clone(),
+            rows: state.drift.clone(),
+            counts: state.drifts.clone(),
+            repairs_ok: state.repairs_ok,
+            repairs_failed: state.repairs_failed,
+        },
     }
 }
 

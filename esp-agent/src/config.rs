@@ -4,6 +4,7 @@
 //!
 //! ```toml
 //! interfaces = ["eth5"]               # outside interfaces, beside those of --iface
+//! reconcile = "repair"                # off | report | repair (default): SAs and policies of ours that others undo
 //!
 //! [metrics]
 //! listen = "127.0.0.1:9754"
@@ -77,7 +78,7 @@ mod valid;
 pub use desired::{Desired, KeyedSa, NamedPolicy, NoDevice};
 pub use lint::{Lint, LintCode};
 pub use report::{ConfigError, ConfigErrors};
-pub use valid::{GuardModes, Sizes, Tunnel};
+pub use valid::{GuardModes, Reconcile, Sizes, Tunnel};
 
 use check::tunnel::PlacedTunnel;
 use key::KeyStore;
@@ -99,6 +100,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// What each guard does.
     pub guard: GuardModes,
+    /// What is done about objects of ours that someone deletes or changes.
+    pub reconcile: Reconcile,
     /// How often xfrm_stat is mirrored.
     pub mirror_interval: Duration,
     /// Sizes of maps.
@@ -185,6 +188,7 @@ fn build(raw: RawConfig, report: &Report) -> Config {
         ifaces: raw.ifaces,
         metrics: raw.metrics,
         guard: raw.guard,
+        reconcile: raw.reconcile,
         mirror_interval: raw.mirror_interval.unwrap_or(default.mirror_interval),
         sizes: raw.sizes.value,
         tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
@@ -223,6 +227,7 @@ impl Default for Config {
             ifaces: Vec::new(),
             metrics: None,
             guard: GuardModes::default(),
+            reconcile: Reconcile::default(),
             mirror_interval: Duration::from_secs(1),
             sizes: Sizes::default(),
             tunnels: Vec::new(),

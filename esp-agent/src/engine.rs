@@ -2,6 +2,7 @@
 
 mod beats;
 mod react;
+mod reconcile;
 mod reload;
 mod rotate;
 
@@ -15,6 +16,7 @@ use crate::datapath::{
     load::FlushLog,
     pins::Pins,
 };
+use crate::drift::{Backoff, Object, Watch, What};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::net::{self, Link, NetEvents};
@@ -25,6 +27,7 @@ use crate::shared::Shared;
 use crate::snapshot::{TcMode, XdpMode};
 use crate::xfrm::events::Events;
 use crate::xfrm::netlink::Netlink;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
@@ -67,10 +70,27 @@ pub struct Engine {
     pub rotation_behind: bool,
     /// Which boot it is.
     pub boot_id: String,
+    /// What may drift.
+    pub drift: Drift,
     /// What scrapes read.
     pub shared: Shared,
     /// Logs of a debug object.
     pub logs: Vec<FlushLog>,
+}
+
+/// What is known of drift.
+#[derive(Default)]
+pub struct Drift {
+    watch: Watch,
+    backoff: Backoff,
+    /// What is not as it shall be and was told already.
+    open: BTreeMap<Object, What>,
+    /// When the kernel is to be read and repaired.
+    due: Option<Instant>,
+    /// When it was read last because of drift.
+    read: Option<Instant>,
+    /// Objects that are left alone for a while, and after how many repairs that was told.
+    held: BTreeMap<Object, u32>,
 }
 
 impl Engine {
@@ -79,6 +99,7 @@ impl Engine {
     /// # Errors
     /// A map cannot be written.
     pub fn take(&mut self, observed: Observed) -> Result<(), Failure> {
+        self.drift.watch.want(&self.config.desired());
         self.shared.picture().read(observed);
         self.refresh()
     }
@@ -164,6 +185,10 @@ impl Engine {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     due = None;
                     self.refresh()?;
+                }
+                () = sleep_until(self.drift.due.unwrap_or_else(Instant::now)), if self.drift.due.is_some() => {
+                    let observed = Observed::of(&mut self.xfrm)?;
+                    self.reconcile(observed)?;
                 }
                 Some(call) = calls.recv() => self.on_call(call),
                 () = sleep(self.rotation_wait().unwrap_or_default()), if self.rotation_wait().is_some() => {

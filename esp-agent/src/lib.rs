@@ -12,6 +12,7 @@ pub mod collect;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod drift;
 pub mod engine;
 pub mod failure;
 pub mod install;

@@ -2,6 +2,7 @@
 //!
 //! `maps + kernel -> Snapshot -> {metrics, status}`. Nothing here touches the kernel and nothing here has room for a key.
 
+use crate::state::{DriftCount, DriftRow};
 use esp_common::{Action, Direction, Guard, Hook, IfaceSlot, Mode, Reason, Spi};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -310,4 +311,21 @@ pub struct AgentHealth {
     pub mirror_age: Duration,
     /// The configuration file; `None` when the agent only follows.
     pub config: Option<String>,
+    /// What others have undone.
+    pub drift: DriftHealth,
+}
+
+/// SAs and policies of ours that others have undone.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DriftHealth {
+    /// `off`, `report` or `repair`.
+    pub mode: String,
+    /// What is not as the configuration wants it now.
+    pub rows: Vec<DriftRow>,
+    /// How often what was found.
+    pub counts: Vec<DriftCount>,
+    /// Objects that were brought back.
+    pub repairs_ok: u64,
+    /// Repairs that failed.
+    pub repairs_failed: u64,
 }

@@ -44,6 +44,42 @@ pub struct State {
     pub tunnels: Vec<NamedSa>,
     /// Names of policies by index.
     pub policies: BTreeMap<u32, String>,
+    /// What is done about drift: off, report or repair.
+    pub reconcile: String,
+    /// What is not as the configuration wants it.
+    pub drift: Vec<DriftRow>,
+    /// Objects that were found drifted, by how and by what they are.
+    pub drifts: Vec<DriftCount>,
+    /// Objects that were brought back.
+    pub repairs_ok: u64,
+    /// Repairs that failed.
+    pub repairs_failed: u64,
+}
+
+/// An object that is not as the configuration wants it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DriftRow {
+    /// `sa` or `policy`.
+    pub object: String,
+    /// `missing`, `changed` or `foreign`.
+    pub kind: String,
+    /// Which, and what was found.
+    pub text: String,
+    /// Repairs so far.
+    pub repairs: u32,
+    /// Seconds until the next; `None` when there will be none.
+    pub retry_s: Option<u64>,
+}
+
+/// How often drift of a kind was found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DriftCount {
+    /// `missing`, `changed` or `foreign`.
+    pub kind: String,
+    /// `sa` or `policy`.
+    pub object: String,
+    /// Times.
+    pub count: u64,
 }
 
 /// The tunnel of an SA.
@@ -68,6 +104,14 @@ impl State {
         self.tunnels = picture.tunnels.iter().map(named).collect();
         self.tunnels.sort_by_key(|sa| (sa.dst, sa.spi));
         self.policies = picture.policies.keys().map(|index| (*index, picture.policy_name(*index))).collect();
+    }
+
+    /// Counts an object that was found drifted.
+    pub fn count_drift(&mut self, kind: &str, object: &str) {
+        match self.drifts.iter_mut().find(|row| row.kind == kind && row.object == object) {
+            Some(row) => row.count += 1,
+            None => self.drifts.push(DriftCount { kind: kind.into(), object: object.into(), count: 1 }),
+        }
     }
 
     /// Tunnel of (destination, SPI); empty if none.

@@ -4,7 +4,7 @@ use crate::cli::{Global, Run};
 use crate::config::Config;
 use crate::control::server::Control;
 use crate::datapath::{fill::Filler, load, maps::Maps};
-use crate::engine::Engine;
+use crate::engine::{Drift, Engine};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::metrics::serve::{Limits, serve};
@@ -177,6 +177,7 @@ fn prepare(
         state.version = env!("CARGO_PKG_VERSION").into();
         state.started_s = clock::unix_s();
         state.config = args.config.as_ref().map(|path| path.display().to_string());
+        state.reconcile = config.reconcile.label().into();
         state.lacks = probe::lacks();
         for lack in &state.lacks {
             tracing::warn!("{lack}");
@@ -188,6 +189,7 @@ fn prepare(
         record: Record::of(&instance)?,
         rotations,
         rotation_behind: false,
+        drift: Drift::default(),
         boot_id,
         path: args.config,
         mode: args.attach,

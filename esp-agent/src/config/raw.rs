@@ -10,7 +10,7 @@ use super::key::KeyStore;
 use super::report::{At, Located};
 use super::scalar;
 use super::section::Section;
-use super::valid::{GuardModes, Sizes};
+use super::valid::{GuardModes, Reconcile, Sizes};
 use esp_common::names::IFACES;
 use esp_common::{Guard, Mode};
 use policy::RawPolicy;
@@ -24,6 +24,7 @@ pub(super) struct RawConfig {
     pub(super) ifaces: Vec<String>,
     pub(super) metrics: Option<SocketAddr>,
     pub(super) guard: GuardModes,
+    pub(super) reconcile: Reconcile,
     pub(super) mirror_interval: Option<Duration>,
     pub(super) sizes: Located<Sizes>,
     pub(super) tunnels: Vec<RawTunnel>,
@@ -37,6 +38,7 @@ impl RawConfig {
             ifaces: read_ifaces(&mut root),
             metrics: read_metrics(&mut root),
             guard: read_guard(&mut root),
+            reconcile: root.choice("reconcile", &Reconcile::NAMES).map(|read| read.value).unwrap_or_default(),
             mirror_interval: read_mirror(&mut root),
             sizes: read_sizes(&mut root),
             tunnels: root.tables("tunnel").into_iter().map(|table| RawTunnel::read(table, store)).collect(),

@@ -46,6 +46,34 @@ impl GuardModes {
     }
 }
 
+/// What the agent does about objects of its own that someone deletes or changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reconcile {
+    /// Nothing: only a start and a reload bring the kernel to the configuration.
+    Off,
+    /// Says and counts it.
+    Report,
+    /// Says and counts it, and brings the object back. The default: a gateway without its policies sends in the clear.
+    #[default]
+    Repair,
+}
+
+impl Reconcile {
+    /// All of them, as they are written.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("off", Self::Off), ("report", Self::Report), ("repair", Self::Repair)];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Report => "report",
+            Self::Repair => "repair",
+        }
+    }
+}
+
 /// Entries of the maps whose size is a matter of taste.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sizes {

@@ -35,7 +35,7 @@ impl Engine {
 
     pub(super) fn sweep(&mut self) -> Result<(), Failure> {
         let observed = Observed::of(&mut self.xfrm)?;
-        self.take(observed)?;
+        self.reconcile(observed)?;
         let mut picture = self.shared.picture();
         Ok(sweep::flows(self.filler.maps_mut(), &mut picture, clock::monotonic_ns())?)
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 impl Engine {
     pub(super) fn on_xfrm(&mut self, event: Event, due: &mut Option<Instant>) -> Result<(), Failure> {
+        self.watch(&event);
         let lost = matches!(event, Event::Overrun);
         let effect = self.shared.picture().apply(event);
         match effect {
@@ -33,7 +34,7 @@ impl Engine {
         tracing::warn!("events of the kernel were lost: reading its SAs and policies again");
         let observed = Observed::of(&mut self.xfrm)?;
         self.shared.state().resyncs += 1;
-        self.take(observed)
+        self.reconcile(observed)
     }
 
     pub(super) async fn on_net(&mut self, event: NetEvent) -> Result<(), Failure> {

@@ -35,6 +35,7 @@ impl Engine {
         self.rotation_behind = false;
         self.shared.picture().name(&fresh);
         self.config = fresh;
+        self.drift_anew();
         self.take(observed)
     }
 

@@ -90,6 +90,12 @@ metrics! {
         "Full re-reads of the kernel's SAs and policies";
     RELOADS Counter "esp_agent_reloads_total" ["result"]
         "Reloads of the configuration; result is ok or failed";
+    DRIFT Counter "esp_agent_drift_total" ["kind", "object"]
+        "SAs and policies of the configuration that others undid; kind is missing, changed or foreign";
+    DRIFTED Gauge "esp_agent_drifted" ["kind", "object"]
+        "SAs and policies that are not as the configuration wants them";
+    REPAIRS Counter "esp_agent_repairs_total" ["result"]
+        "SAs and policies that were brought back; result is ok or failed";
     IN_SYNC Gauge "esp_agent_mirror_in_sync" []
         "1 while the maps hold all SAs and policies of the kernel";
     MIRROR_AGE Gauge "esp_agent_mirror_age_seconds" []

@@ -2,7 +2,7 @@
 
 use super::names::{self, Metric};
 use super::text::{Family, write_gauge};
-use crate::snapshot::{AgentHealth, FlowRow, IfaceRow, Snapshot, TcMode, XdpMode};
+use crate::snapshot::{AgentHealth, DriftHealth, FlowRow, IfaceRow, Snapshot, TcMode, XdpMode};
 use esp_common::{Direction, Mode};
 use std::collections::BTreeMap;
 
@@ -169,8 +169,28 @@ fn agent(health: &AgentHealth, out: &mut String) {
     reloads.add(["ok"], health.reloads_ok);
     reloads.add(["failed"], health.reloads_failed);
     reloads.write(out);
+    drift(&health.drift, out);
     single(names::IN_SYNC, u64::from(health.in_sync), out);
     write_gauge(names::MIRROR_AGE, health.mirror_age.as_secs_f64(), out);
+}
+
+/// All kinds from the start: an alert must not wait for the first to come up.
+fn drift(health: &DriftHealth, out: &mut String) {
+    let (mut total, mut now) = (Family::new(names::DRIFT), Family::new(names::DRIFTED));
+    for kind in ["missing", "changed", "foreign"] {
+        for object in ["sa", "policy"] {
+            let counts = health.counts.iter().filter(|row| row.kind == kind && row.object == object);
+            total.add([kind, object], counts.map(|row| row.count).sum());
+            let rows = health.rows.iter().filter(|row| row.kind == kind && row.object == object);
+            now.add([kind, object], rows.count() as u64);
+        }
+    }
+    total.write(out);
+    now.write(out);
+    let mut repairs = Family::new(names::REPAIRS);
+    repairs.add(["ok"], health.repairs_ok);
+    repairs.add(["failed"], health.repairs_failed);
+    repairs.write(out);
 }
 
 /// Writes the one sample of a metric without labels.

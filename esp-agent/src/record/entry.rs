@@ -33,22 +33,37 @@ pub(super) struct Entry<T> {
     pub(super) tag: T,
 }
 
-impl<T: PartialEq> Entry<T> {
+/// What a line says of its object.
+pub(super) trait Tag: PartialEq {
+    /// True when both have the identity by which the kernel finds an object that is updated in place.
+    fn same_identity(&self, other: &Self) -> bool;
+}
+
+impl<T: Tag> Entry<T> {
     pub(super) const fn intended(tag: T) -> Self {
         Self { state: State::Intended, added_s: None, index: None, tag }
     }
 
     /// True when `now`, an object of the kernel, is what this line is about.
+    ///
+    /// A policy that another program updates keeps its index (`xfrm_policy_insert`) and stays ours; one that is
+    /// deleted and made again has a new one (`xfrm_gen_index` counts on), and is not.
     pub(super) fn describes(&self, now: &Self) -> bool {
-        self.tag == now.tag
-            && self.added_s.is_none_or(|added| now.added_s == Some(added))
-            && self.index.is_none_or(|index| now.index == Some(index))
+        if self.index.is_some() {
+            return self.index == now.index && self.tag.same_identity(&now.tag);
+        }
+        self.tag == now.tag && self.added_s.is_none_or(|added| now.added_s.is_none_or(|now| now == added))
     }
 }
 
 impl Entry<SaTag> {
+    /// The time of adding is no mark of an SA that expires by time: where the clock was set, the kernel moves it
+    /// (`xfrm_timer_handler`).
     pub(super) fn of_sa(seen: &ObservedSa) -> Self {
-        Self { state: State::Done, added_s: Some(seen.added_s), index: None, tag: SaTag::of(&seen.sa) }
+        let limits = seen.sa.limits;
+        let moves = [limits.soft_add_s, limits.hard_add_s].into_iter().flatten().any(|limit| limit != 0);
+        let added_s = (!moves).then_some(seen.added_s);
+        Self { state: State::Done, added_s, index: None, tag: SaTag::of(&seen.sa) }
     }
 }
 
@@ -90,6 +105,12 @@ impl SaTag {
     }
 }
 
+impl Tag for SaTag {
+    fn same_identity(&self, other: &Self) -> bool {
+        (self.dst, self.spi, self.proto, self.mark) == (other.dst, other.spi, other.proto, other.mark)
+    }
+}
+
 /// What tells a policy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct PolicyTag {
@@ -105,6 +126,16 @@ pub(super) struct PolicyTag {
     priority: u32,
     block: bool,
     templates: Vec<TemplateTag>,
+}
+
+impl Tag for PolicyTag {
+    fn same_identity(&self, other: &Self) -> bool {
+        let identity = |tag: &Self| {
+            let selector = (tag.src, tag.dst, tag.proto, tag.sport, tag.dport, tag.ifindex);
+            (tag.dir, selector, tag.mark, tag.if_id)
+        };
+        identity(self) == identity(other)
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -58,11 +58,12 @@ fn what_a_stranger_replaced_is_not_ours_any_more() {
         ("algorithms", |seen| seen.sas[0].sa.suite.auth = None),
         ("larval", |seen| seen.sas[0].larval = true),
     ];
-    let policy_cases: [(&str, Change); 4] = [
-        ("made again", |seen| seen.policies[0].added_s += 1),
-        ("index", |seen| seen.policies[0].index += 8),
-        ("priority", |seen| seen.policies[0].policy.priority += 1),
-        ("templates", |seen| seen.policies[0].policy.templates.clear()),
+    let policy_cases: [(&str, Change); 3] = [
+        ("made again", |seen| seen.policies[0].index += 8),
+        ("made again, another priority", |seen| {
+            (seen.policies[0].index, seen.policies[0].policy.priority) = (800, 1);
+        }),
+        ("another selector under its index", |seen| seen.policies[0].policy.id.selector.proto = 6),
     ];
     let cases =
         sa_cases.map(|case| (case, (1, 3))).into_iter().chain(policy_cases.map(|case| (case, (2, 2))));
@@ -85,6 +86,32 @@ fn attributes_that_can_change_in_place_do_not_lose_an_sa() {
     let mut seen = observed(&lab());
     (seen.sas[0].bytes, seen.sas[0].sa.replay_window, seen.sas[0].sa.dir) = (9_000, 64, None);
     assert_eq!(open(dir.path()).unwrap().reconcile(&seen).sas.len(), 2);
+}
+
+#[test]
+fn a_policy_that_is_updated_in_place_stays_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    lab_record(dir.path(), true);
+    let mut record = open(dir.path()).unwrap();
+    record.reconcile(&observed(&lab()));
+    let mut seen = observed(&lab());
+    (seen.policies[0].added_s, seen.policies[0].policy.priority) = (2_000, 1);
+    seen.policies[1].policy.templates.clear();
+    assert_eq!(record.reconcile(&seen).policies.len(), 3);
+}
+
+#[test]
+fn an_sa_that_expires_by_time_is_ours_when_the_clock_was_set() {
+    for (limit, ours) in [(None, 1), (Some(0), 1), (Some(3_600), 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        lab_record(dir.path(), true);
+        let mut record = open(dir.path()).unwrap();
+        let mut seen = observed(&lab());
+        seen.sas[0].sa.limits.hard_add_s = limit;
+        record.reconcile(&seen);
+        seen.sas[0].added_s = 7;
+        assert_eq!(record.reconcile(&seen).sas.len(), ours, "{limit:?}");
+    }
 }
 
 #[test]

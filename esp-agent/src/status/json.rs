@@ -3,9 +3,10 @@
 
 use super::hint::hint;
 use crate::snapshot::{
-    AgentHealth, FlowRow, GuardRow, IfaceRow, ReasonRow, SaDetail, SaRow, Snapshot, TcMode, TunnelRow,
-    XdpMode,
+    AgentHealth, DriftHealth, FlowRow, GuardRow, IfaceRow, ReasonRow, SaDetail, SaRow, Snapshot, TcMode,
+    TunnelRow, XdpMode,
 };
+use crate::state::{DriftCount, DriftRow};
 use esp_common::{Direction, Guard, Mode};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -96,6 +97,15 @@ row! { Agent from AgentHealth as row {
     resyncs: u64 = row.resyncs,
     reloads_ok: u64 = row.reloads_ok,
     reloads_failed: u64 = row.reloads_failed,
+    drift: Drift<'a> = Drift::from(&row.drift),
+}}
+
+row! { Drift from DriftHealth as row {
+    mode: &'a str = &row.mode,
+    now: &'a [DriftRow] = &row.rows,
+    found: &'a [DriftCount] = &row.counts,
+    repairs_ok: u64 = row.repairs_ok,
+    repairs_failed: u64 = row.repairs_failed,
 }}
 
 row! { Iface from IfaceRow as row {

@@ -3,13 +3,15 @@
 use super::align::{printable, table};
 use super::hint::hint;
 use super::seen::{ago, ago_s, span, tunnel_last_ns};
-use crate::snapshot::{FlowRow, SaDetail, Snapshot, TcMode, XdpMode};
+use crate::snapshot::{DriftHealth, FlowRow, SaDetail, Snapshot, TcMode, XdpMode};
 use esp_common::Direction;
 use std::io::{self, Write};
 use std::time::Duration;
 
 /// Ghosts that are shown.
 const GHOSTS: usize = 20;
+/// Rows of drift.
+const DRIFTED: usize = 20;
 /// SAs that are shown.
 const SAS: usize = 100;
 
@@ -42,7 +44,26 @@ fn agent(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  SA mirror:        {sync}")?;
     writeln!(out, "  xfrm_stat mirror: {:.1} s old", health.mirror_age.as_secs_f64())?;
     writeln!(out, "  netlink:          {} overruns, {} resyncs", health.netlink_overruns, health.resyncs)?;
-    writeln!(out, "  reloads:          {} ok, {} failed", health.reloads_ok, health.reloads_failed)
+    writeln!(out, "  reloads:          {} ok, {} failed", health.reloads_ok, health.reloads_failed)?;
+    drift(&health.drift, out)
+}
+
+fn drift(health: &DriftHealth, out: &mut dyn Write) -> io::Result<()> {
+    let found: u64 = health.counts.iter().map(|row| row.count).sum();
+    let DriftHealth { mode, repairs_ok, repairs_failed, .. } = health;
+    writeln!(
+        out,
+        "  drift:            {found} found, {repairs_ok} repaired, {repairs_failed} failed; reconcile = {}",
+        if mode.is_empty() { "off" } else { mode }
+    )?;
+    for row in health.rows.iter().take(DRIFTED) {
+        let next = match row.retry_s {
+            Some(wait) => format!("; brought back {} times, the next try is {wait} s later", row.repairs),
+            None => String::new(),
+        };
+        writeln!(out, "    {}{next}", printable(&row.text))?;
+    }
+    more(out, health.rows.len(), DRIFTED)
 }
 
 fn lacks(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {

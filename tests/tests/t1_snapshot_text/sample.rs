@@ -1,9 +1,10 @@
 //! One snapshot with something in every field.
 
 use esp_agent::snapshot::{
-    AgentHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState, Snapshot, TcMode,
-    TunnelRow, XdpMode,
+    AgentHealth, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState,
+    Snapshot, TcMode, TunnelRow, XdpMode,
 };
+use esp_agent::state::{DriftCount, DriftRow};
 use esp_common::{Action, Direction, Guard, Hook, Mode, Reason, Spi};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -49,6 +50,29 @@ fn agent() -> AgentHealth {
         in_sync: true,
         mirror_age: Duration::from_millis(250),
         config: Some("/etc/esp-agent/site-a.toml".to_owned()),
+        drift: drift(),
+    }
+}
+
+fn drift() -> DriftHealth {
+    let count =
+        |kind: &str, object: &str, count| DriftCount { kind: kind.into(), object: object.into(), count };
+    let row = |kind: &str, text: &str, repairs, retry_s| DriftRow {
+        object: "sa".into(),
+        kind: kind.into(),
+        text: text.into(),
+        repairs,
+        retry_s,
+    };
+    DriftHealth {
+        mode: "repair".into(),
+        rows: vec![
+            row("missing", "sa to 10.66.66.1 esp spi 0x69427567 (site-b) is gone", 3, Some(4)),
+            row("foreign", "sa to 10.66.66.1 esp spi 0x00000100 is there, not made by this agent", 0, None),
+        ],
+        counts: vec![count("missing", "sa", 5), count("foreign", "sa", 1), count("changed", "policy", 2)],
+        repairs_ok: 6,
+        repairs_failed: 1,
     }
 }
 

@@ -60,7 +60,12 @@ fn wanted(sas: &Picks, policies: &Picks) -> Desired {
 fn strangers(gateway: &Gateway, sas: &Picks, policies: &Picks, before: &Observed) -> Observed {
     let mut kernel = gateway.kernel.lock().unwrap();
     sas.iter().for_each(|(identity, variant)| kernel.put_sa(&an_sa(*identity, *variant)));
-    policies.iter().for_each(|(identity, variant)| kernel.put_policy(&a_policy(*identity, *variant)));
+    for (identity, variant) in policies {
+        let theirs = a_policy(*identity, *variant);
+        // An update in place would leave it ours.
+        kernel.policies.remove(&theirs.id);
+        kernel.put_policy(&theirs);
+    }
     drop(kernel);
     let mut all = gateway.observed();
     let (old_sas, old_policies) = (before.sas_by_id(), before.policies_by_id());

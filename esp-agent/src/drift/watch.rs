@@ -1,0 +1,135 @@
+//! Which events may mean drift.
+
+use crate::config::desired::Desired;
+use crate::plan::diff;
+use crate::secret::KeyPrint;
+use crate::xfrm::events::Event;
+use crate::xfrm::model::{Policy, PolicyId, Sa, SaId};
+use std::collections::HashMap;
+
+/// What is wanted, by identity.
+#[derive(Debug, Default)]
+pub struct Watch {
+    sas: HashMap<SaId, Sa>,
+    policies: HashMap<PolicyId, Policy>,
+    /// SAs that the kernel ended at their hard limit, and with which keys: they are not to come back with those.
+    expired: HashMap<SaId, KeyPrint>,
+}
+
+impl Watch {
+    /// Takes over what is wanted from now on.
+    pub fn want(&mut self, desired: &Desired) {
+        self.sas = desired.sas.iter().map(|keyed| (keyed.sa.id, keyed.sa.clone())).collect();
+        self.policies =
+            desired.policies.iter().map(|named| (named.policy.id.clone(), named.policy.clone())).collect();
+        let sas = &self.sas;
+        self.expired.retain(|id, print| sas.get(id).is_some_and(|sa| sa.keys.agrees(print)));
+    }
+
+    /// True when the kernel is to be read: something that is wanted may be gone or changed.
+    pub fn suspects(&mut self, event: &Event) -> bool {
+        match event {
+            Event::SaAdded(seen) | Event::SaUpdated(seen) => {
+                self.expired.remove(&seen.sa.id);
+                self.sas.get(&seen.sa.id).is_some_and(|sa| !diff::sa(sa, seen).is_empty())
+            }
+            Event::SaExpired { id, hard: true } => {
+                if let Some(sa) = self.sas.get(id) {
+                    self.expired.insert(*id, sa.keys);
+                }
+                false
+            }
+            Event::SaDeleted(id) => self.sas.contains_key(id),
+            // 0 and 255 (IPSEC_PROTO_ANY) stand for all protocols.
+            Event::SaFlushed { proto } => {
+                self.sas.keys().any(|id| matches!(proto, 0 | 255) || *proto == id.proto)
+            }
+            Event::PolicyAdded(seen) | Event::PolicyUpdated(seen) => {
+                let wanted = self.policies.get(&seen.policy.id);
+                wanted.is_some_and(|policy| !diff::policy(policy, &seen.policy).is_empty())
+            }
+            Event::PolicyDeleted { id, .. } | Event::PolicyExpired { id, hard: true, .. } => {
+                self.policies.contains_key(id)
+            }
+            Event::PolicyFlushed => !self.policies.is_empty(),
+            Event::SaExpired { hard: false, .. }
+            | Event::PolicyExpired { hard: false, .. }
+            | Event::Acquire { .. }
+            | Event::Mapping { .. } => false,
+            // All is read again in any case.
+            Event::Overrun | Event::Unreadable { .. } => false,
+        }
+    }
+
+    /// What is wanted without the SAs that have reached their hard limit.
+    #[must_use]
+    pub fn living(&self, desired: Desired) -> Desired {
+        let lives = |id: &SaId| !self.expired.contains_key(id);
+        Desired { sas: desired.sas.into_iter().filter(|keyed| lives(&keyed.sa.id)).collect(), ..desired }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::samples::{lab, observed, sa};
+    use crate::xfrm::model::SaDir;
+
+    fn watch() -> Watch {
+        let mut watch = Watch::default();
+        watch.want(&lab());
+        watch
+    }
+
+    #[test]
+    fn what_is_ours_and_gone_or_changed_is_suspect() {
+        let mut there = observed(&lab());
+        let (id, policy) = (there.sas[0].sa.id, there.policies[0].policy.id.clone());
+        there.sas[0].sa.reqid = 9;
+        there.policies[0].policy.priority = 9;
+        let events = [
+            Event::SaDeleted(id),
+            Event::SaFlushed { proto: 0 },
+            Event::SaFlushed { proto: 50 },
+            Event::SaUpdated(Box::new(there.sas[0].clone())),
+            Event::PolicyDeleted { index: 8, id: policy.clone() },
+            Event::PolicyExpired { index: 8, id: policy, hard: true },
+            Event::PolicyUpdated(Box::new(there.policies[0].clone())),
+            Event::PolicyFlushed,
+        ];
+        for event in events {
+            assert!(watch().suspects(&event), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn our_own_additions_and_objects_of_others_are_not() {
+        let there = observed(&lab());
+        let other = sa("10.9.9.9", "10.9.9.8", 0x7777, SaDir::Out);
+        let events = [
+            Event::SaAdded(Box::new(there.sas[0].clone())),
+            Event::PolicyAdded(Box::new(there.policies[0].clone())),
+            Event::SaDeleted(other.id),
+            Event::SaFlushed { proto: 51 },
+            Event::SaExpired { id: there.sas[0].sa.id, hard: false },
+        ];
+        for event in events {
+            assert!(!watch().suspects(&event), "{event:?}");
+        }
+        assert!(!Watch::default().suspects(&Event::SaFlushed { proto: 0 }));
+    }
+
+    #[test]
+    fn an_sa_that_the_kernel_ended_stays_away_until_it_has_other_keys() {
+        let mut watch = watch();
+        let id = lab().sas[0].sa.id;
+        assert!(!watch.suspects(&Event::SaExpired { id, hard: true }));
+        assert_eq!(watch.living(lab()).sas.len(), 1);
+        watch.want(&lab());
+        assert_eq!(watch.living(lab()).sas.len(), 1);
+        let mut rekeyed = lab();
+        rekeyed.sas[0].sa.keys = KeyPrint::of(b"another key");
+        watch.want(&rekeyed);
+        assert_eq!(watch.living(rekeyed).sas.len(), 2);
+    }
+}
