@@ -13,7 +13,7 @@ pub use undo::Undo;
 use crate::config::desired::{Desired, KeyedSa};
 use crate::plan::{Observed, Plan, SaStep, Step, diff};
 use crate::record::{Record, RecordError};
-use crate::xfrm::model::SaId;
+use crate::xfrm::model::{Sa, SaId, SaKeys};
 use crate::xfrm::{Xfrm, XfrmError};
 use std::collections::HashMap;
 
@@ -86,7 +86,7 @@ struct Run<'a> {
     already_there: Vec<Step>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     fn all(&mut self, steps: &[Step], record: &mut Record) -> Result<(), Cause> {
         for batch in steps.chunks(BATCH) {
             self.batch(batch, record)?;
@@ -98,6 +98,10 @@ impl Run<'_> {
         if let Err(error) = record.intend(batch) {
             batch.iter().for_each(|step| record.withdraw(step));
             return Err(error.into());
+        }
+        if let Err(error) = self.xfrm.expect(&self.added(batch)) {
+            batch.iter().for_each(|step| record.withdraw(step));
+            return Err(Cause::Sequence(error));
         }
         for (index, step) in batch.iter().enumerate() {
             match self.step(step) {
@@ -116,6 +120,16 @@ impl Run<'_> {
             }
         }
         Ok(record.save()?)
+    }
+
+    fn added(&self, batch: &[Step]) -> Vec<(&'a Sa, &'a SaKeys)> {
+        let keyed = |step: &Step| match step {
+            Step::AddSa(new) => self.keyed.get(&new.sa.id).copied(),
+            Step::DeleteSa(_) | Step::AddPolicy(_) | Step::UpdatePolicy { .. } | Step::DeletePolicy(_) => {
+                None
+            }
+        };
+        batch.iter().filter_map(keyed).map(|keyed| (&keyed.sa, &keyed.keys)).collect()
     }
 
     /// True when the step changed the kernel, false when what it adds was there.

@@ -23,10 +23,10 @@ use crate::net::{self, Link, NetEvents};
 use crate::plan::Observed;
 use crate::record::Record;
 use crate::rotation::Rotations;
+use crate::sequence::Sequenced;
 use crate::shared::Shared;
 use crate::snapshot::{TcMode, XdpMode};
 use crate::xfrm::events::Events;
-use crate::xfrm::netlink::Netlink;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +43,8 @@ const SETTLE: Duration = Duration::from_millis(5);
 /// How often flows of SAs that are gone are looked for, and the kernel read again in case an event was never sent
 /// (`allocspi` sends none).
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often the sequence numbers of our SAs are read.
+const NUMBERS: Duration = Duration::from_secs(5);
 
 /// Everything that the loop owns.
 pub struct Engine {
@@ -61,7 +63,7 @@ pub struct Engine {
     /// The maps.
     pub filler: Filler,
     /// The kernel.
-    pub xfrm: Netlink,
+    pub xfrm: Sequenced,
     /// What is ours in it.
     pub record: Record,
     /// Generations of keys.
@@ -99,7 +101,9 @@ impl Engine {
     /// # Errors
     /// A map cannot be written.
     pub fn take(&mut self, observed: Observed) -> Result<(), Failure> {
-        self.drift.watch.want(&self.config.desired());
+        let desired = self.config.desired();
+        self.drift.watch.want(&desired);
+        self.xfrm.want(&desired);
         self.shared.picture().read(observed);
         self.refresh()
     }
@@ -176,6 +180,7 @@ impl Engine {
         let mut beat = every(BEAT);
         let mut mirror = every(self.config.mirror_interval);
         let mut sweep = every(SWEEP);
+        let mut numbers = every(NUMBERS);
         let mut due: Option<Instant> = None;
         loop {
             tokio::select! {
@@ -200,6 +205,7 @@ impl Engine {
                 }
                 _ = mirror.tick() => self.mirror()?,
                 _ = sweep.tick() => self.sweep()?,
+                _ = numbers.tick() => self.xfrm.follow(std::time::Instant::now()),
                 _ = hangup.recv() => {
                     self.reload().await;
                     mirror = every(self.config.mirror_interval);

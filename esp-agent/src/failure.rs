@@ -10,6 +10,7 @@ use crate::net::NetError;
 use crate::plan::Conflict;
 use crate::record::RecordError;
 use crate::rotation::RotationError;
+use crate::sequence::LedgerError;
 use crate::xfrm::XfrmError;
 use std::error::Error;
 use std::fmt;
@@ -49,6 +50,8 @@ pub enum Failure {
     Net(NetError),
     /// The record of what is ours.
     Record(RecordError),
+    /// The sequence numbers of our SAs.
+    Ledger(LedgerError),
     /// Objects of others stand where ours should be.
     Conflicts(Vec<Conflict>),
     /// The plan could not be carried out.
@@ -89,9 +92,11 @@ impl Failure {
             Self::Xfrm(error) => of_xfrm(error),
             Self::Apply(error) => match &error.cause {
                 Cause::Observe(error) | Cause::Step { source: error, .. } => of_xfrm(error),
-                Cause::Record(_) | Cause::Taken { .. } | Cause::NoKeys { .. } | Cause::NotRecorded { .. } => {
-                    1
-                }
+                Cause::Sequence(_)
+                | Cause::Record(_)
+                | Cause::Taken { .. }
+                | Cause::NoKeys { .. }
+                | Cause::NotRecorded { .. } => 1,
             },
             Self::Datapath(_)
             | Self::NoInterface(_)
@@ -99,6 +104,7 @@ impl Failure {
             | Self::Instance(_)
             | Self::Net(_)
             | Self::Record(_)
+            | Self::Ledger(_)
             | Self::Conflicts(_)
             | Self::Control(_)
             | Self::Private(_)
@@ -137,6 +143,7 @@ impl fmt::Display for Failure {
             Self::Xfrm(error) => chain(f, error),
             Self::Net(error) => chain(f, error),
             Self::Record(error) => chain(f, error),
+            Self::Ledger(error) => chain(f, error),
             Self::Conflicts(conflicts) => {
                 write!(f, "objects of others stand where ours should be, nothing was changed")?;
                 conflicts.iter().try_for_each(|conflict| write!(f, "\n  {conflict}"))
@@ -193,6 +200,7 @@ from! {
     XfrmError => Xfrm,
     NetError => Net,
     RecordError => Record,
+    LedgerError => Ledger,
     ControlError => Control,
     PrivateError => Private,
     RotationError => Rotation,

@@ -32,6 +32,7 @@ pub mod ready;
 pub mod record;
 pub mod rotation;
 pub mod secret;
+pub mod sequence;
 pub mod shared;
 pub mod snapshot;
 pub mod state;

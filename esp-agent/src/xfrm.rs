@@ -18,6 +18,7 @@ pub use error::XfrmError;
 
 use std::io;
 
+use crate::sequence::LedgerError;
 use model::{DefaultPolicy, ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
 
 /// The SAD and the SPD of one network namespace. Calls block: use them in `spawn_blocking` or on an own thread.
@@ -33,6 +34,15 @@ pub trait Xfrm {
     /// # Errors
     /// [`XfrmError::Dump`] or [`XfrmError::Decode`].
     fn policies(&mut self) -> Result<Vec<ObservedPolicy>, XfrmError>;
+
+    /// Is told of the SAs that are about to be added, so that what must be written down for them before is written
+    /// once.
+    ///
+    /// # Errors
+    /// They must not be added.
+    fn expect(&mut self, _: &[(&Sa, &SaKeys)]) -> Result<(), LedgerError> {
+        Ok(())
+    }
 
     /// Adds an SA (`XFRM_MSG_NEWSA`).
     ///

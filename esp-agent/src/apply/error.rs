@@ -4,6 +4,7 @@ use super::Undo;
 use crate::plan::Step;
 use crate::plan::text::SaName;
 use crate::record::RecordError;
+use crate::sequence::LedgerError;
 use crate::xfrm::XfrmError;
 use crate::xfrm::model::SaId;
 
@@ -23,7 +24,11 @@ impl ApplyError {
     pub const fn xfrm(&self) -> Option<&XfrmError> {
         match &self.cause {
             Cause::Step { source, .. } | Cause::Observe(source) => Some(source),
-            Cause::Record(_) | Cause::Taken { .. } | Cause::NoKeys { .. } | Cause::NotRecorded { .. } => None,
+            Cause::Sequence(_)
+            | Cause::Record(_)
+            | Cause::Taken { .. }
+            | Cause::NoKeys { .. }
+            | Cause::NotRecorded { .. } => None,
         }
     }
 }
@@ -34,6 +39,9 @@ pub enum Cause {
     /// The record could not be written.
     #[error(transparent)]
     Record(RecordError),
+    /// Sequence numbers could not be reserved.
+    #[error(transparent)]
+    Sequence(LedgerError),
     /// The kernel could not be read.
     #[error("failed to read the kernel's sa and policies: {}", chain(.0))]
     Observe(XfrmError),

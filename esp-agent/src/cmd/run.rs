@@ -12,12 +12,14 @@ use crate::net::{self, NetEvents};
 use crate::ready::Ready;
 use crate::record::{Record, RecordError, Scope};
 use crate::rotation::{Rotations, converge};
+use crate::sequence::{Ledger, Sequenced};
 use crate::shared::{Scraper, Shared};
 use crate::supervise::{Tasks, hangup};
 use crate::xfrm::{events::Events, netlink::Netlink};
 use crate::{clock, install, probe};
 use nix::sys::resource::Resource;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -113,8 +115,10 @@ async fn bring_up(
     let (attached, mirrored) = (ready.hold("datapath attached"), ready.hold("first mirror of xfrm_stat"));
     let following = (Events::subscribe()?, NetEvents::subscribe()?);
     let mut engine = prepare(instance, config, ifaces, args)?;
+    let locals: BTreeSet<IpAddr> = net::addresses().await?.into_iter().collect();
+    engine.xfrm.set_locals(locals.clone());
+    engine.shared.picture().locals = locals;
     let observed = converge(&engine.rotations, &mut engine.config, &mut engine.xfrm, &mut engine.record)?;
-    engine.shared.picture().locals = net::addresses().await?.into_iter().collect();
     engine.take(observed)?;
     engine.attach_all().await?;
     drop(attached);
@@ -185,7 +189,7 @@ fn prepare(
     }
     Ok(Engine {
         filler: Filler::open(Maps::open(&pins)?)?,
-        xfrm: Netlink::open()?,
+        xfrm: Sequenced::new(Box::new(Netlink::open()?), Ledger::of(&instance)?),
         record: Record::of(&instance)?,
         rotations,
         rotation_behind: false,

@@ -7,6 +7,8 @@ use crate::net::{self, Link, NetEvent};
 use crate::picture::Effect;
 use crate::plan::Observed;
 use crate::xfrm::events::Event;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use tokio::time::Instant;
 
 impl Engine {
@@ -53,7 +55,9 @@ impl Engine {
 
     pub(super) async fn read_addresses(&mut self) -> Result<(), Failure> {
         let addresses = net::addresses().await?;
-        self.shared.picture().locals = addresses.into_iter().collect();
+        let locals: BTreeSet<IpAddr> = addresses.into_iter().collect();
+        self.xfrm.set_locals(locals.clone());
+        self.shared.picture().locals = locals;
         self.refresh()
     }
 

@@ -6,6 +6,7 @@ use crate::config::{Desired, Reconcile};
 use crate::drift::{Finding, Object, What, look};
 use crate::failure::Failure;
 use crate::plan::{Observed, Plan};
+use crate::sequence::LedgerError;
 use crate::state::DriftRow;
 use crate::xfrm::events::Event;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,9 +126,14 @@ impl Engine {
         self.shared.state().repairs_failed += 1;
         let late: BTreeSet<Object> = match &error.cause {
             Cause::Step { step, .. } | Cause::Taken { step, .. } => [Object::of(step)].into(),
-            Cause::Record(_) | Cause::Observe(_) | Cause::NoKeys { .. } | Cause::NotRecorded { .. } => {
-                due.clone()
+            Cause::Sequence(LedgerError::Nonce { sa, .. } | LedgerError::Exhausted { sa, .. }) => {
+                [Object::Sa(*sa)].into()
             }
+            Cause::Sequence(_)
+            | Cause::Record(_)
+            | Cause::Observe(_)
+            | Cause::NoKeys { .. }
+            | Cause::NotRecorded { .. } => due.clone(),
         };
         late.iter().for_each(|object| self.drift.backoff.repaired(object, now));
         let before = due.len();

@@ -41,6 +41,7 @@ impl Engine {
 
     /// What was learnt stays in the maps; without an agent nothing is dropped any more.
     pub(super) fn close(mut self) -> Result<(), Failure> {
+        self.xfrm.close();
         self.filler.set(|settings| {
             settings.synced = 0;
             settings.lease_ns = 0;

@@ -173,10 +173,16 @@ fn replay(message: &mut Message, sa: &Sa) -> Result<(), EncodeError> {
         let words = sa.replay_window.div_ceil(32);
         message.attr(uapi::REPLAY_ESN_VAL, |attr| {
             attr.u32(words).u32(low(oseq)).u32(low(seq)).u32(high(oseq)).u32(high(seq)).u32(sa.replay_window);
+            // Of an SA that begins behind 0 nothing is known of the window: all of it counts as received.
+            if seq != 0 {
+                (0..words).for_each(|_| {
+                    attr.u32(u32::MAX);
+                });
+            }
         });
     } else if sa.start != SaStart::default() {
         message.attr(uapi::REPLAY_VAL, |attr| {
-            attr.u32(low(oseq)).u32(low(seq)).zeros(4);
+            attr.u32(low(oseq)).u32(low(seq)).u32(if seq == 0 { 0 } else { u32::MAX });
         });
     }
     Ok(())
