@@ -41,9 +41,10 @@
 //! encryption_key_file = "b-in.enc"    # hex, mode 600; or encryption_key_credential, or encryption_key
 //! integrity_key_file = "b-in.auth"    # with aead: key_file, key_credential or key
 //!
-//! [[sa]]                              # the raw way: src, dst, spi, mode, reqid, algorithms, keys,
-//!                                     # replay_window, esn, if_id, mark = { value, mask },
-//!                                     # encap = { sport, dport }, tunnel
+//! [[sa]]                              # the raw way: src, dst, spi, mode (also "beet"), reqid, algorithms,
+//!                                     # keys, replay_window, esn, if_id, mark = { value, mask },
+//!                                     # encap = { sport, dport }, tunnel; see docs/options.md
+//! protocol = "esp"                    # or "ah" with `integrity`, or "comp" with compression = "deflate"
 //! direction = "in"                    # or "out"; Linux 6.10
 //! flags = ["decap-dscp"]              # as ip-xfrm(8) names them, extra flags too
 //! selector = { src = "10.1.0.0/16", dst = "10.2.0.0/16", protocol = "tcp", dport = 443 }
@@ -52,11 +53,12 @@
 //! tfc_pad = 600                       # bytes
 //! nat_keepalive = "20s"               # Linux 6.11
 //! cpu = 2                             # Linux 6.13
+//! sequence = { sent = 0, received = 0 }  # where the numbers begin
 //! offload = { interface = "eth5", mode = "crypto" }  # or "packet"
 //! [[policy]]                          # name, dir, src, dst, protocol, sport, dport, icmp_type, icmp_code,
 //!                                     # interface, action, priority, if_id, mark, lifetime, tunnel,
 //!                                     # flags = ["localok", "icmp"]
-//! [[policy.template]]                 # mode, src, dst, spi, reqid, level = "required" | "use"
+//! [[policy.template]]                 # protocol, mode, src, dst, spi, reqid, level = "required" | "use"
 //! ```
 
 mod algo;
@@ -68,6 +70,7 @@ mod key;
 mod limits;
 pub mod lint;
 pub mod new_keys;
+pub mod options;
 mod protection;
 mod raw;
 mod report;

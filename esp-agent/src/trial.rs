@@ -80,7 +80,7 @@ const OPTIONAL: [Optional; 7] = [
     },
     Optional {
         name: "flags",
-        since: "Linux 5.14 for oseq-may-wrap",
+        since: "a kernel that knows each of them",
         clear: |sa| (sa.flags, sa.extra_flags) = (sa.flags & AF_UNSPEC, 0),
     },
 ];

@@ -11,6 +11,10 @@ pub(super) enum Transform {
     Combined(Aead, u32),
     /// Encryption, then integrity; the number is the ICV in bits.
     Separate(Encryption, Integrity, u32),
+    /// AH: integrity alone, with its ICV in bits.
+    Authentic(Integrity, u32),
+    /// IPComp by DEFLATE (RFC 2394), which has no key.
+    Deflate,
 }
 
 /// Combined-mode algorithms. Their keys end in a salt of 4 bytes.
@@ -55,6 +59,9 @@ pub(super) enum Integrity {
     /// RFC 4494.
     AesCmac,
 }
+
+/// The only compression that the kernel has (`calg_list` in net/xfrm/xfrm_algo.c names two more).
+const DEFLATE: &str = "deflate";
 
 impl Aead {
     const NAMES: [(&'static str, Self); 4] = [
@@ -172,6 +179,20 @@ impl Transform {
         }
     }
 
+    /// Reads `integrity` and `icv` of an AH SA.
+    pub(super) fn read_authentic(section: &mut Section<'_>) -> Option<Self> {
+        section.require("integrity");
+        let integrity = section.choice("integrity", &Integrity::NAMES);
+        let icv = read_icv(section, integrity.as_ref().map_or(&[], |integrity| integrity.value.hash().icvs));
+        Some(Self::Authentic(integrity?.value, icv?))
+    }
+
+    /// Reads `compression` of an IPComp SA.
+    pub(super) fn read_compression(section: &mut Section<'_>) -> Option<Self> {
+        section.require("compression");
+        section.choice("compression", &[(DEFLATE, Self::Deflate)]).map(|deflate| deflate.value)
+    }
+
     /// Key lengths in bytes of the AEAD, the encryption and the integrity algorithm.
     pub(super) fn key_bytes(self) -> [Option<&'static [usize]>; 3] {
         match self {
@@ -179,14 +200,18 @@ impl Transform {
             Self::Separate(encryption, integrity, _) => {
                 [None, encryption.key_bytes(), Some(integrity.hash().key_bytes)]
             }
+            Self::Authentic(integrity, _) => [None, None, Some(integrity.hash().key_bytes)],
+            Self::Deflate => [None; 3],
         }
     }
 
     /// Length in bytes that the RFC of the integrity algorithm asks of its key.
     pub(super) const fn full_integrity_key(self) -> Option<usize> {
         match self {
-            Self::Combined(..) => None,
-            Self::Separate(_, integrity, _) => Some(integrity.hash().full_key),
+            Self::Combined(..) | Self::Deflate => None,
+            Self::Separate(_, integrity, _) | Self::Authentic(integrity, _) => {
+                Some(integrity.hash().full_key)
+            }
         }
     }
 
@@ -195,7 +220,9 @@ impl Transform {
         match self {
             Self::Combined(Aead::AesGcm | Aead::AesGmac | Aead::AesCcm | Aead::ChaCha20Poly1305, _)
             | Self::Separate(Encryption::AesCtr, ..) => true,
-            Self::Separate(Encryption::AesCbc | Encryption::Null, ..) => false,
+            Self::Separate(Encryption::AesCbc | Encryption::Null, ..)
+            | Self::Authentic(..)
+            | Self::Deflate => false,
         }
     }
 
@@ -203,8 +230,11 @@ impl Transform {
     pub(super) fn has_short_icv(self) -> bool {
         match self {
             Self::Combined(aead, icv) => aead.icvs().first() != Some(&icv),
-            Self::Separate(_, Integrity::OldSha256, _) => true,
-            Self::Separate(_, integrity, icv) => integrity.hash().icvs.first() != Some(&icv),
+            Self::Deflate => false,
+            Self::Separate(_, Integrity::OldSha256, _) | Self::Authentic(Integrity::OldSha256, _) => true,
+            Self::Separate(_, integrity, icv) | Self::Authentic(integrity, icv) => {
+                integrity.hash().icvs.first() != Some(&icv)
+            }
         }
     }
 
@@ -223,8 +253,44 @@ impl Transform {
                 enc: Some(algo(name_in(&Encryption::NAMES, encryption), &keys.enc, 0)),
                 ..Suite::default()
             },
+            Self::Authentic(integrity, icv) => {
+                Suite { auth: Some(algo(integrity.hash().kernel_name, &keys.auth, icv)), ..Suite::default() }
+            }
+            Self::Deflate => Suite { comp: Some(algo(DEFLATE, &None, 0)), ..Suite::default() },
         }
     }
+}
+
+/// An algorithm as docs/options.md lists it.
+pub(super) struct AlgoRow {
+    pub(super) key: &'static str,
+    pub(super) name: &'static str,
+    pub(super) key_bytes: &'static [usize],
+    pub(super) icvs: &'static [u32],
+}
+
+/// All algorithms.
+pub(super) fn rows() -> Vec<AlgoRow> {
+    let aead = Aead::NAMES.iter().map(|(name, aead)| AlgoRow {
+        key: "aead",
+        name,
+        key_bytes: aead.key_bytes(),
+        icvs: aead.icvs(),
+    });
+    let encryption = Encryption::NAMES.iter().map(|(name, encryption)| AlgoRow {
+        key: "encryption",
+        name,
+        key_bytes: encryption.key_bytes().unwrap_or_default(),
+        icvs: &[],
+    });
+    let integrity = Integrity::NAMES.iter().map(|(name, integrity)| AlgoRow {
+        key: "integrity",
+        name,
+        key_bytes: integrity.hash().key_bytes,
+        icvs: integrity.hash().icvs,
+    });
+    let compression = AlgoRow { key: "compression", name: DEFLATE, key_bytes: &[], icvs: &[] };
+    aead.chain(encryption).chain(integrity).chain([compression]).collect()
 }
 
 /// `icv`, in bits, or the first of `allowed`. Nothing can be said when the algorithm is unknown.

@@ -2,7 +2,7 @@
 
 use super::report::Located;
 use super::section::Section;
-use crate::xfrm::model::{Mark, Mode, Net, Port};
+use crate::xfrm::model::{AH, COMP, ESP, Mark, Mode, Net, Port};
 use esp_common::{Spi, TunnelName};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -150,6 +150,24 @@ pub(super) fn mark(section: &mut Section<'_>, key: &str) -> Mark {
     Mark { value, mask }
 }
 
+/// The IPsec protocol of an SA or template; ESP unless it is named.
+pub(super) fn ipsec(section: &mut Section<'_>) -> Located<u8> {
+    let at = section.place("protocol");
+    let named = section.choice("protocol", &[("esp", ESP), ("ah", AH), ("comp", COMP)]);
+    named.unwrap_or(Located { value: ESP, at })
+}
+
+/// A GRE key lies where others have ports: its upper half in the source's (`xfrm_flowi_sport`).
+fn gre_key(section: &mut Section<'_>, protocol: u8) -> Option<[Port; 2]> {
+    const GRE: u8 = 47;
+    let key = located32(section, "gre_key", 0)?;
+    if protocol != GRE {
+        section.report.error(&key.at, "needs `protocol` gre");
+    }
+    let half = |shift: u32| Port { port: (key.value >> shift & 0xffff) as u16, mask: u16::MAX };
+    Some([half(16), half(0)])
+}
+
 /// A time of whole seconds, such as `8h` or `90s`.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|_| "must be a time such as 8h or 90s".to_owned())?;
@@ -191,6 +209,9 @@ const WITH_TYPES: [u8; 2] = [1, 58];
 
 /// `sport` and `dport`, or `icmp_type` and `icmp_code`, which the kernel keeps in the same place.
 pub(super) fn ports(section: &mut Section<'_>, protocol: u8) -> [Port; 2] {
+    if let Some(key) = gre_key(section, protocol) {
+        return key;
+    }
     let any_protocol = [("sport", u16::MAX), ("dport", u16::MAX)];
     let icmp = [("icmp_type", u16::from(u8::MAX)), ("icmp_code", u16::from(u8::MAX))];
     let read = |section: &mut Section<'_>, (key, max): (&str, u16)| {

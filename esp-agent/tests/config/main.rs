@@ -4,6 +4,7 @@ mod errors;
 mod examples;
 mod key_files;
 mod lints;
+mod options;
 mod secrecy;
 
 use esp_agent::config::{self, Config, ConfigErrors};

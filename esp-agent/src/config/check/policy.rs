@@ -4,7 +4,7 @@ use crate::config::derive;
 use crate::config::desired::NamedPolicy;
 use crate::config::raw::policy::{RawPolicy, RawTemplate};
 use crate::config::report::{Located, Report};
-use crate::xfrm::model::{ESP, Mode, Net, Policy, PolicyAction, PolicyDir, PolicyId, Selector, Template};
+use crate::xfrm::model::{Mode, Net, Policy, PolicyAction, PolicyDir, PolicyId, Selector, Template};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `XFRM_MAX_DEPTH` of the kernel.
@@ -77,7 +77,7 @@ fn check_template(
         src: raw.src.map_or(any, |src| src.value),
         dst: raw.dst.map_or(any, |dst| dst.value),
         spi: raw.spi,
-        proto: ESP,
+        proto: raw.proto,
         mode,
         reqid: raw.reqid,
         optional: raw.optional,

@@ -6,12 +6,17 @@ use crate::config::desired::KeyedSa;
 use crate::config::raw::sa::RawSa;
 use crate::config::raw::sa_options::RawSaOptions;
 use crate::config::report::{Located, Report};
-use crate::xfrm::model::{ESP, Encap, Offload, Sa, SaDir, SaId};
+use crate::xfrm::model::{COMP, Encap, Offload, Sa, SaDir, SaId, SaStart};
+use std::net::IpAddr;
 
 /// Checks an SA; `None` when something that it needs is missing.
 pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<KeyedSa>> {
     lint_transform(report, &raw.transform_at, raw.transform);
-    lint_replay(report, &raw.replay);
+    if raw.proto.value == COMP {
+        check_compression(&raw, report);
+    } else {
+        lint_replay(report, &raw.replay);
+    }
     if let Some(encap) = &raw.encap {
         lint_encap(report, &encap.at);
     }
@@ -20,6 +25,7 @@ pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<Ke
     let (spi, mode, protection) = (raw.spi?, raw.mode?, raw.protection?);
     let options = raw.options;
     check_options(&options, raw.encap.is_some(), report);
+    check_start(&options, raw.replay.esn, dst.value, report);
     let dir = options.dir.map(|dir| dir.value);
     let sa = Sa {
         reqid: raw.reqid,
@@ -27,7 +33,7 @@ pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<Ke
         suite: protection.suite,
         keys: protection.keys.print(),
         // What is sent is not checked, and the kernel takes no window for it (`verify_replay`).
-        replay_window: if dir == Some(SaDir::Out) { 0 } else { raw.replay.window },
+        replay_window: if dir == Some(SaDir::Out) || raw.proto.value == COMP { 0 } else { raw.replay.window },
         esn: raw.replay.esn,
         flags: options.flags | derive::sa_flags(mode),
         extra_flags: options.extra_flags,
@@ -51,11 +57,37 @@ pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<Ke
             dport: ports.far,
             original: None,
         }),
-        ..Sa::bare(SaId { dst: dst.value, spi: spi.value, proto: ESP, mark: raw.mark }, src.value, mode)
+        care_of: options.care_of.map(|addr| addr.value),
+        start: options.start.value,
+        ..Sa::bare(
+            SaId { proto: raw.proto.value, mark: raw.mark, ..SaId::esp(dst.value, spi.value) },
+            src.value,
+            mode,
+        )
     };
     let device = options.offload.and_then(|offload| offload.interface).map(|name| name.value);
     let keyed = KeyedSa { sa, keys: protection.keys, tunnel: raw.tunnel, device };
     fits.then_some(Located { value: keyed, at: spi.at })
+}
+
+/// IPComp counts no packets, and its SPI is the CPI of RFC 3173 (`verify_newsa_info`).
+fn check_compression(raw: &RawSa, report: &Report) {
+    if raw.replay.esn {
+        report.error(&raw.replay.at, "IPComp has no sequence numbers: remove `esn`");
+    }
+    if let Some(spi) = raw.spi.as_ref().filter(|spi| spi.value.number() > u32::from(u16::MAX)) {
+        report.error(&spi.at, "IPComp has 16 bits for it: take one from 0x100 to 0xffff");
+    }
+}
+
+fn check_start(options: &RawSaOptions, esn: bool, dst: IpAddr, report: &Report) {
+    let SaStart { oseq, seq } = options.start.value;
+    if !esn && oseq.max(seq) > u64::from(u32::MAX) {
+        report.error(&options.start.at, "is beyond 32 bits, which needs `esn`");
+    }
+    if let Some(addr) = options.care_of.as_ref().filter(|addr| addr.value.is_ipv4() != dst.is_ipv4()) {
+        report.error(&addr.at, "is of another family than `dst`");
+    }
 }
 
 /// What the kernel refuses to combine (`verify_newsa_info`, `xfrm_dev_state_add`).

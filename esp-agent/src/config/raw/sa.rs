@@ -8,7 +8,7 @@ use crate::config::protection::Protection;
 use crate::config::report::{At, Located};
 use crate::config::scalar;
 use crate::config::section::Section;
-use crate::xfrm::model::{Mark, Mode};
+use crate::xfrm::model::{AH, COMP, Mark, Mode};
 use esp_common::Spi;
 use std::net::IpAddr;
 
@@ -17,6 +17,7 @@ pub(in crate::config) struct RawSa {
     pub(in crate::config) src: Option<Located<IpAddr>>,
     pub(in crate::config) dst: Option<Located<IpAddr>>,
     pub(in crate::config) spi: Option<Located<Spi>>,
+    pub(in crate::config) proto: Located<u8>,
     pub(in crate::config) mode: Option<Mode>,
     pub(in crate::config) reqid: u32,
     pub(in crate::config) transform: Option<Transform>,
@@ -35,8 +36,14 @@ impl RawSa {
         for key in ["src", "dst", "spi", "mode"] {
             section.require(key);
         }
-        let transform = Transform::read(&mut section);
+        let proto = scalar::ipsec(&mut section);
+        let transform = match proto.value {
+            AH => Transform::read_authentic(&mut section),
+            COMP => Transform::read_compression(&mut section),
+            _ => Transform::read(&mut section),
+        };
         let raw = Self {
+            proto,
             src: section.text("src", scalar::host_addr),
             dst: section.text("dst", scalar::host_addr),
             spi: scalar::spi(&mut section, "spi"),

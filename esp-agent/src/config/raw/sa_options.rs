@@ -4,7 +4,8 @@ use super::lifetime;
 use crate::config::report::{At, Located};
 use crate::config::scalar;
 use crate::config::section::Section;
-use crate::xfrm::model::{Limits, Mark, SaDir, Selector};
+use crate::xfrm::model::{Limits, Mark, SaDir, SaStart, Selector};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Options that all have a meaning of "not set".
@@ -19,6 +20,8 @@ pub(in crate::config) struct RawSaOptions {
     pub(in crate::config) nat_keepalive: Option<Located<Duration>>,
     pub(in crate::config) cpu: Option<Located<u32>>,
     pub(in crate::config) offload: Option<RawOffload>,
+    pub(in crate::config) care_of: Option<Located<IpAddr>>,
+    pub(in crate::config) start: Located<SaStart>,
 }
 
 /// `offload = { interface, mode }`.
@@ -58,6 +61,8 @@ impl RawSaOptions {
             nat_keepalive: section.text("nat_keepalive", scalar::seconds),
             cpu: scalar::located32(section, "cpu", 0),
             offload: read_offload(section),
+            care_of: section.text("care_of", scalar::host_addr),
+            start: read_start(section),
         }
     }
 }
@@ -96,6 +101,18 @@ fn read_selector(section: &mut Section<'_>) -> Option<Selector> {
     }
     let [sport, dport] = ports;
     Some(Selector { src: src.value, dst: dst.value, proto: protocol, sport, dport, ifindex: 0 })
+}
+
+/// `sequence = { sent, received }`: where the numbers of the SA begin.
+fn read_start(section: &mut Section<'_>) -> Located<SaStart> {
+    let at = section.place("sequence");
+    let mut start = SaStart::default();
+    let Some(mut table) = section.table("sequence") else { return Located { value: start, at } };
+    for (key, slot) in [("sent", &mut start.oseq), ("received", &mut start.seq)] {
+        *slot = table.number(key, 0..=i64::MAX.unsigned_abs()).map_or(0, |number| number.value);
+    }
+    table.finish();
+    Located { value: start, at }
 }
 
 fn read_offload(section: &mut Section<'_>) -> Option<RawOffload> {

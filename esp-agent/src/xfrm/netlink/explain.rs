@@ -1,8 +1,7 @@
 //! What the kernel's errnos mean for SAs and policies, and the way out.
 
 use crate::nl::NetlinkError;
-use crate::xfrm::model::{Algo, Sa};
-use std::net::IpAddr;
+use crate::xfrm::model::{AH, Algo, COMP, Sa, SaId};
 
 const PERMISSION: &str = "CAP_NET_ADMIN is needed in this network namespace";
 
@@ -26,7 +25,7 @@ pub(super) fn dump(error: NetlinkError) -> NetlinkError {
 /// Of adding an SA. The errnos are those of `xfrm_state_construct` and `__xfrm_init_state` (Linux 6.18).
 pub(super) fn new_sa(error: NetlinkError, sa: &Sa) -> NetlinkError {
     let hint = match error.errno {
-        libc::EPROTONOSUPPORT => Some(no_protocol(sa.id.dst)),
+        libc::EPROTONOSUPPORT => Some(no_protocol(&sa.id)),
         libc::ENOSYS => Some(format!("the kernel lacks an algorithm: {}", modules(&lacking(&error, sa)))),
         libc::ENOENT => Some(format!("the kernel lacks a part of the transform: {}", modules(&all(sa)))),
         libc::EEXIST => Some("there is an SA with this destination, SPI, protocol and mark".to_owned()),
@@ -61,16 +60,20 @@ fn common(errno: i32) -> Option<String> {
     }
 }
 
-fn no_protocol(dst: IpAddr) -> String {
-    let (version, module, option) = match dst {
-        IpAddr::V4(_) => (4, "esp4", "CONFIG_INET_ESP"),
-        IpAddr::V6(_) => (6, "esp6", "CONFIG_INET6_ESP"),
+fn no_protocol(id: &SaId) -> String {
+    let (name, part, option) = match id.proto {
+        AH => ("AH", "ah", "AH"),
+        COMP => ("IPComp", "ipcomp", "IPCOMP"),
+        _ => ("ESP", "esp", "ESP"),
     };
-    format!("the kernel has no ESP for IPv{version}: load module {module} ({option})")
+    let (version, inet) = if id.dst.is_ipv4() { (4, "INET") } else { (6, "INET6") };
+    // The module of IPComp over IPv4 has no number.
+    let number = if (id.proto, version) == (COMP, 4) { String::new() } else { version.to_string() };
+    format!("the kernel has no {name} for IPv{version}: load module {part}{number} (CONFIG_{inet}_{option})")
 }
 
 fn all(sa: &Sa) -> Vec<&Algo> {
-    [&sa.suite.aead, &sa.suite.auth, &sa.suite.enc].into_iter().flatten().collect()
+    [&sa.suite.aead, &sa.suite.auth, &sa.suite.enc, &sa.suite.comp].into_iter().flatten().collect()
 }
 
 /// The algorithm that the kernel's text names (`attach_aead`, `attach_auth`, `attach_crypt`), or all of them.
