@@ -188,7 +188,7 @@ pub struct Rotate {
     /// Tunnel.
     pub tunnel: String,
     /// New keys for this gateway, as `pair --rotate` writes them. From now on the peer may send with them.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["switch", "cancel"], conflicts_with_all = ["switch", "cancel"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["switch", "finish", "cancel"], conflicts_with_all = ["switch", "finish", "cancel"])]
     pub keys: Option<PathBuf>,
     /// When to send with the new keys: a time such as 2026-05-01T02:00:00Z, or a span such as +10s. The peer must have
     /// its keys by then. Without it, `--switch` says when.
@@ -198,8 +198,11 @@ pub struct Rotate {
     #[arg(long, value_name = "SPAN", value_parser = crate::cmd::rotate::grace, default_value = "10s")]
     pub grace: Duration,
     /// Send with the new keys from now on.
-    #[arg(long, conflicts_with = "cancel")]
+    #[arg(long, conflicts_with_all = ["finish", "cancel"])]
     pub switch: bool,
+    /// Remove the old inbound SA now: the peer has switched.
+    #[arg(long, conflicts_with = "cancel")]
+    pub finish: bool,
     /// Give the new keys up, before the switch.
     #[arg(long)]
     pub cancel: bool,

@@ -24,7 +24,10 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let out = &mut io::stdout().lock();
     match cli.command {
         Command::Run(args) => run::run(&cli.global, args),
-        Command::Check(args) => check::check(&args.config, args.json, out).map_err(Failure::Output),
+        Command::Check(args) => {
+            let instance = instance(&cli.global)?;
+            check::check(&args.config, &instance, args.json, out).map_err(Failure::Output)
+        }
         Command::Plan(args) => plan::plan(&cli.global, &args, out),
         Command::Status(args) => status::status(&cli.global, args.json, out),
         Command::Detach => detach::detach(&cli.global, out),

@@ -40,6 +40,7 @@ pub fn snapshot(
         guard_hits: guard_hits(maps, picture, state)?,
         xfrm_stat: Some(read::xfrm_stat(maps)?).filter(|rows| !rows.is_empty()),
         tunnels: tunnels(maps)?,
+        rotations: state.rotations.clone(),
         sas: count_sas(picture),
         sa_list: picture.sas.values().map(|sa| detail(sa, state)).collect(),
         lost: read::lost(maps)?.into_iter().map(|(table, packets)| (table.to_owned(), packets)).collect(),

@@ -37,6 +37,11 @@ pub enum Request {
         /// Tunnel.
         tunnel: String,
     },
+    /// Remove the old inbound SA now.
+    Finish {
+        /// Tunnel.
+        tunnel: String,
+    },
     /// Give a rotation up before its switch.
     Cancel {
         /// Tunnel.

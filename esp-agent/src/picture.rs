@@ -51,6 +51,13 @@ impl Picture {
         self.policy_names = desired.policies.into_iter().map(|named| (named.policy.id, named.name)).collect();
     }
 
+    /// Takes SAs of a configuration for granted that are about to be added, until the next reading.
+    pub fn expect(&mut self, config: &Config) {
+        for keyed in config.desired().sas {
+            self.sas.entry(keyed.sa.id).or_insert_with(|| ObservedSa::fresh(keyed.sa));
+        }
+    }
+
     /// Takes over one event.
     pub fn apply(&mut self, event: Event) -> Effect {
         match event {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! prepared   in: old, new   out: old        the peer may send with the new keys from now on
-//! switching  in: old, new   out: old, new   for a second: packets that have chosen the old SA get through
+//! switching  in: old, new   out: old, new   for a moment: packets that have chosen the old SA get through
 //! draining   in: old, new   out: new        until what the peer sent with the old keys has arrived
 //! done       in: new        out: new
 //! ```
@@ -175,6 +175,17 @@ impl Rotations {
         self.put(tunnel, Some(entry))
     }
 
+    /// Removes the old inbound SA now.
+    ///
+    /// # Errors
+    /// The outbound SA has not been switched, or it cannot be written down.
+    pub fn finish(&mut self, tunnel: &str, now: &Now) -> Result<(), RotationError> {
+        let draining = self.applied(tunnel).filter(|entry| entry.phase() == Phase::Draining);
+        let draining = draining.ok_or_else(|| RotationError::NotDraining { tunnel: tunnel.to_owned() })?;
+        let entry = draining.advanced(now);
+        self.put(tunnel, Some(entry))
+    }
+
     /// Gives a rotation up that has not switched. Its keys are never taken again: the peer may have used them.
     ///
     /// # Errors
@@ -228,12 +239,6 @@ impl Rotations {
     pub fn rows(&self) -> Vec<RotationRow> {
         let applied = self.entries.iter().filter(|(name, _)| self.applied.contains(*name));
         applied.map(|(name, entry)| RotationRow::of(name, entry)).collect()
-    }
-
-    /// All of them, also those that no configuration was taken over for.
-    #[must_use]
-    pub fn all_rows(&self) -> Vec<RotationRow> {
-        self.entries.iter().map(|(name, entry)| RotationRow::of(name, entry)).collect()
     }
 
     fn applied(&self, tunnel: &str) -> Option<&Entry> {

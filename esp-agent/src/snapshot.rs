@@ -2,6 +2,7 @@
 //!
 //! `maps + kernel -> Snapshot -> {metrics, status}`. Nothing here touches the kernel and nothing here has room for a key.
 
+use crate::rotation::RotationRow;
 use crate::state::{DriftCount, DriftRow};
 use esp_common::{Action, Direction, Guard, Hook, IfaceSlot, Mode, Reason, Spi};
 use std::net::IpAddr;
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub xfrm_stat: Option<Vec<(String, u64)>>,
     /// Counters of each tunnel.
     pub tunnels: Vec<TunnelRow>,
+    /// Tunnels whose keys are not the configuration's.
+    pub rotations: Vec<RotationRow>,
     /// How many SAs there are.
     pub sas: Vec<SaRow>,
     /// The SAs one by one.

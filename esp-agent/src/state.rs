@@ -3,6 +3,7 @@
 
 use crate::instance::Instance;
 use crate::picture::Picture;
+use crate::rotation::RotationRow;
 use esp_common::Spi;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct State {
     pub disabled: Vec<String>,
     /// What the kernel lacks.
     pub lacks: Vec<String>,
+    /// Tunnels whose keys are not the configuration's.
+    pub rotations: Vec<RotationRow>,
     /// Notes on interfaces.
     pub iface_notes: BTreeMap<String, String>,
     /// Tunnels of SAs, sorted by destination and SPI: a scrape asks for each flow.

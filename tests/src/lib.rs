@@ -25,6 +25,7 @@ pub mod recorded;
 pub mod run;
 pub mod site;
 pub mod strategy;
+pub mod stream;
 pub mod tables;
 pub mod tally;
 pub mod wait;

@@ -2,6 +2,8 @@
 
 use crate::config::{self, Config, ConfigError, ConfigErrors, Lint};
 use crate::failure::USAGE;
+use crate::instance::Instance;
+use crate::rotation::Rotations;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,6 +17,7 @@ struct Outcome<'a> {
     errors: &'a [ConfigError],
     lints: &'a [Lint],
     summary: Option<Summary>,
+    rotated: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -29,32 +32,58 @@ struct Summary {
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn check(path: &Path, json: bool, out: &mut dyn Write) -> io::Result<ExitCode> {
+pub fn check(path: &Path, instance: &Instance, json: bool, out: &mut dyn Write) -> io::Result<ExitCode> {
     let loaded = config::load(path);
+    let rotated = loaded.as_ref().map(|config| rotated(config, instance)).unwrap_or_default();
     match json {
-        true => write_json(path, &loaded, out)?,
-        false => write_text(path, &loaded, out)?,
+        true => write_json(path, &loaded, &rotated, out)?,
+        false => write_text(path, &loaded, &rotated, out)?,
     }
     Ok(if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(USAGE) })
 }
 
-fn write_json(path: &Path, loaded: &Result<Config, ConfigErrors>, out: &mut dyn Write) -> io::Result<()> {
+/// Whose keys are not those of the file. The store is root's: whoever may not read it is told so.
+fn rotated(config: &Config, instance: &Instance) -> Vec<String> {
+    match Rotations::of(instance) {
+        Ok(mut rotations) => {
+            drop(rotations.take_over(&mut config.clone()));
+            rotations.rows().iter().map(ToString::to_string).collect()
+        }
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+fn write_json(
+    path: &Path,
+    loaded: &Result<Config, ConfigErrors>,
+    rotated: &[String],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let (errors, lints): (&[ConfigError], &[Lint]) = match loaded {
         Ok(config) => (&[], &config.lints),
         Err(errors) => (&errors.0, &[]),
     };
     let summary = loaded.as_ref().ok().map(Summary::of);
-    let outcome = Outcome { file: path.display().to_string(), ok: loaded.is_ok(), errors, lints, summary };
+    let outcome =
+        Outcome { file: path.display().to_string(), ok: loaded.is_ok(), errors, lints, summary, rotated };
     serde_json::to_writer_pretty(&mut *out, &outcome)?;
     writeln!(out)
 }
 
-fn write_text(path: &Path, loaded: &Result<Config, ConfigErrors>, out: &mut dyn Write) -> io::Result<()> {
+fn write_text(
+    path: &Path,
+    loaded: &Result<Config, ConfigErrors>,
+    rotated: &[String],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match loaded {
         Err(errors) => writeln!(out, "{errors}"),
         Ok(config) => {
             for lint in &config.lints {
                 writeln!(out, "{}:{lint}", path.display())?;
+            }
+            for line in rotated {
+                writeln!(out, "{}: {line}", path.display())?;
             }
             let Summary { tunnels, sas, policies } = Summary::of(config);
             let lints = config.lints.len();

@@ -2,8 +2,9 @@
 
 use crate::cli::{Global, Plan as Args};
 use crate::failure::Failure;
-use crate::plan::{Observed, plan as compare};
+use crate::plan::{Note, Observed, plan as compare};
 use crate::record::Record;
+use crate::rotation::Rotations;
 use crate::xfrm::netlink::Netlink;
 use crate::{install, probe};
 use std::io::Write;
@@ -14,11 +15,15 @@ use std::process::ExitCode;
 /// # Errors
 /// A bad configuration, a conflict, a kernel that cannot be read.
 pub fn plan(global: &Global, args: &Args, out: &mut dyn Write) -> Result<ExitCode, Failure> {
-    let config = install::load(&args.config)?;
+    let mut config = install::load(&args.config)?;
     probe::permitted()?;
+    let instance = super::instance(global)?;
+    let mut rotations = Rotations::of(&instance)?;
+    drop(rotations.take_over(&mut config));
     let observed = Observed::of(&mut Netlink::open()?)?;
-    let owned = Record::of(&super::instance(global)?)?.reconcile(&observed);
-    let plan = compare(&config.desired(), &observed, &owned)?;
+    let owned = Record::of(&instance)?.reconcile(&observed);
+    let mut plan = compare(&config.desired(), &observed, &owned)?;
+    plan.notes.extend(rotations.rows().iter().map(|row| Note::Rotated { text: row.to_string() }));
     let printed = if args.json { writeln!(out, "{:#}", plan.to_json()) } else { write!(out, "{plan}") };
     printed.map_err(Failure::Output)?;
     Ok(ExitCode::SUCCESS)

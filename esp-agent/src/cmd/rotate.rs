@@ -21,6 +21,7 @@ pub fn rotate(global: &Global, args: &Rotate, out: &mut dyn Write) -> Result<Exi
     let request = match &args.keys {
         Some(path) => begin(args, path)?,
         None if args.switch => Request::Switch { tunnel },
+        None if args.finish => Request::Finish { tunnel },
         None => Request::Cancel { tunnel },
     };
     probe::permitted()?;

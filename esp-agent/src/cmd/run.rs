@@ -183,6 +183,7 @@ fn prepare(
         state.config = args.config.as_ref().map(|path| path.display().to_string());
         state.reconcile = config.reconcile.label().into();
         state.lacks = probe::lacks();
+        state.rotations = rotations.rows();
         for lack in &state.lacks {
             tracing::warn!("{lack}");
         }

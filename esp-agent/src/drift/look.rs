@@ -119,6 +119,7 @@ fn finding(step: &Step, plan: &Plan) -> Option<Finding> {
             | Note::ForeignSa { .. }
             | Note::ForeignPolicy { .. }
             | Note::KeysHidden { .. }
+            | Note::Rotated { .. }
             | Note::Stuck { .. } => None,
         })
     };

@@ -32,7 +32,7 @@ impl Engine {
         let applied = self.rotations.take_over(&mut fresh);
         let observed = converge(&self.rotations, &mut fresh, &mut self.xfrm, &mut self.record)
             .inspect_err(|_| self.rotations.apply_as_before(applied))?;
-        self.rotation_behind = false;
+        (self.rotation_behind, self.shared.state().rotations) = (false, self.rotations.rows());
         self.shared.picture().name(&fresh);
         self.config = fresh;
         self.drift_anew();

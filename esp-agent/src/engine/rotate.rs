@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::control::{Answer, Call, Request, When};
 use crate::failure::Failure;
+use crate::plan::Observed;
 use crate::rotation::{Deadline, Now, Timing, converge};
 use std::time::Duration;
 
@@ -43,6 +44,11 @@ impl Engine {
             }
             Request::Switch { tunnel } => {
                 self.rotations.switch(&tunnel, &now)?;
+                self.rotate_or_later();
+                Ok(self.told(&tunnel))
+            }
+            Request::Finish { tunnel } => {
+                self.rotations.finish(&tunnel, &now)?;
                 self.rotate_or_later();
                 Ok(self.told(&tunnel))
             }
@@ -93,10 +99,28 @@ impl Engine {
         }
     }
 
+    /// Lets `status` see how far they are, without waiting for the next beat.
+    pub(super) fn show_rotations(&self) -> Result<(), Failure> {
+        let mut state = self.shared.state();
+        state.rotations = self.rotations.rows();
+        state.save(&self.instance).map_err(|error| Failure::Task("state file", error.into()))
+    }
+
     fn rotate(&mut self) -> Result<(), Failure> {
-        let observed = converge(&self.rotations, &mut self.config, &mut self.xfrm, &mut self.record)?;
+        self.rotations.lay(&mut self.config);
+        // The datapath knows an SA before the kernel has it: no packet of the peer is a stranger, and none of ours is
+        // counted without its tunnel.
         self.shared.picture().name(&self.config);
-        self.take(observed)
+        self.shared.picture().expect(&self.config);
+        self.refresh()?;
+        let outcome = converge(&self.rotations, &mut self.config, &mut self.xfrm, &mut self.record);
+        let observed = match &outcome {
+            Ok(observed) => observed.clone(),
+            Err(_) => Observed::of(&mut self.xfrm)?,
+        };
+        self.take(observed)?;
+        self.show_rotations()?;
+        outcome.map(drop)
     }
 
     fn now(&self) -> Now {

@@ -35,6 +35,11 @@ pub enum Note {
         /// SAs of ours.
         count: usize,
     },
+    /// The keys of a tunnel are not those of the configuration.
+    Rotated {
+        /// Which they are.
+        text: String,
+    },
     /// An SA of ours is not deleted: the kernel might delete another one in its place.
     Stuck {
         /// Ours.
@@ -53,6 +58,7 @@ impl Note {
             Self::ForeignPolicy { .. } => "foreign_policy",
             Self::Replaces { .. } => "replaces",
             Self::KeysHidden { .. } => "keys_hidden",
+            Self::Rotated { .. } => "rotated",
             Self::Stuck { .. } => "stuck",
         }
     }
@@ -79,6 +85,7 @@ impl fmt::Display for Note {
                     "the kernel hides the keys of {count} sa (lockdown): a changed key is not seen, `detach` first"
                 )
             }
+            Self::Rotated { text } => f.write_str(text),
             Self::Stuck { sa, by } => {
                 let (sa, by) = (SaName(sa), SaName(by));
                 write!(

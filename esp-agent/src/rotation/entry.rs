@@ -6,9 +6,9 @@ use esp_common::Spi;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long both outbound SAs are there: a packet that has chosen the old one is dropped when that is gone before it
+/// How long both outbound SAs are there, at least: a packet that has chosen the old one is dropped when that is gone before it
 /// has been through it (`xfrm_output_one`: XfrmOutStateInvalid).
-const SWITCHING: Duration = Duration::from_secs(1);
+const SWITCHING: Duration = Duration::from_millis(500);
 /// SPIs that are remembered: years of daily rotations.
 const REMEMBERED: usize = 4096;
 

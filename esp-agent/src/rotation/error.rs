@@ -73,6 +73,14 @@ pub enum RotationError {
         /// Tunnel.
         tunnel: String,
     },
+    /// Nothing waits for its end.
+    #[error(
+        "no rotation of tunnel {tunnel:?} has switched and waits for its end: `status` shows those under way"
+    )]
+    NotDraining {
+        /// Tunnel.
+        tunnel: String,
+    },
     /// The file could not be read.
     #[error("failed to read the rotated keys {}: {source}", path.display())]
     Read {
@@ -127,6 +135,7 @@ impl RotationError {
             | Self::Used { .. }
             | Self::SameKey { .. }
             | Self::UnderWay { .. }
+            | Self::NotDraining { .. }
             | Self::NotPrepared { .. } => true,
             Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. } | Self::Schema { .. } => false,
         }

@@ -1,12 +1,12 @@
 //! A rotation as people and programs see it.
 
 use super::entry::{Entry, Phase};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 /// The generation of one tunnel. Fields are only ever added.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RotationRow {
     /// Tunnel.
     pub tunnel: String,

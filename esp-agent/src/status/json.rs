@@ -2,6 +2,7 @@
 //! meaning raises [`SCHEMA`].
 
 use super::hint::hint;
+use crate::rotation::RotationRow;
 use crate::snapshot::{
     AgentHealth, DriftHealth, FlowRow, GuardRow, IfaceRow, ReasonRow, SaDetail, SaRow, Snapshot, TcMode,
     TunnelRow, XdpMode,
@@ -35,6 +36,7 @@ struct Status<'a> {
     interfaces: Vec<Iface<'a>>,
     guards: Guards<'a>,
     tunnels: Vec<Tunnel<'a>>,
+    rotations: &'a [RotationRow],
     sa_counts: Vec<SaCount<'a>>,
     sas: Vec<Sa<'a>>,
     flows: Vec<Flow<'a>>,
@@ -56,6 +58,7 @@ impl<'a> From<&'a Snapshot> for Status<'a> {
             interfaces: from.ifaces.iter().map(Iface::from).collect(),
             guards: Guards::from(&from.guards),
             tunnels: from.tunnels.iter().map(Tunnel::from).collect(),
+            rotations: &from.rotations,
             sa_counts: from.sas.iter().map(SaCount::from).collect(),
             sas: from.sa_list.iter().map(Sa::from).collect(),
             flows: from.flows.iter().map(Flow::from).collect(),

@@ -25,6 +25,7 @@ pub fn text(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     ifaces(snapshot, out)?;
     guards(snapshot, out)?;
     tunnels(snapshot, out)?;
+    rotations(snapshot, out)?;
     sas(snapshot, out)?;
     ghosts(snapshot, out)?;
     reasons(snapshot, out)?;
@@ -123,6 +124,14 @@ fn tunnels(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     section(out, "tunnels", ["TUNNEL", "DIR", "PACKETS", "BYTES", "LAST SEEN"], &rows)
+}
+
+fn rotations(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+    if snapshot.rotations.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nrotated keys:")?;
+    snapshot.rotations.iter().try_for_each(|row| writeln!(out, "  {}", printable(&row.to_string())))
 }
 
 fn sas(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {

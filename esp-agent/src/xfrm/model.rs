@@ -327,6 +327,24 @@ pub struct ObservedSa {
     pub now: SaStart,
 }
 
+impl ObservedSa {
+    /// One that has done nothing yet.
+    #[must_use]
+    pub fn fresh(sa: Sa) -> Self {
+        Self {
+            now: sa.start,
+            sa,
+            larval: false,
+            bytes: 0,
+            packets: 0,
+            added_s: 0,
+            used_s: 0,
+            replay_drops: 0,
+            integrity_failed: 0,
+        }
+    }
+}
+
 /// Direction of a policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum PolicyDir {

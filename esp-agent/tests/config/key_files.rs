@@ -2,6 +2,7 @@
 
 use crate::changed;
 use esp_agent::cmd::check::check;
+use esp_agent::instance::{Instance, Netns};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,9 @@ fn site(mode: u32) -> (tempfile::TempDir, PathBuf) {
 
 fn run(path: &Path, json: bool) -> (String, String) {
     let mut out = Vec::new();
-    let code = check(path, json, &mut out).expect("memory can be written");
+    let root = path.parent().expect("a directory");
+    let instance = Instance::at("test".into(), Netns::Cookie(7), root, root).expect("an instance");
+    let code = check(path, &instance.durable_at(root), json, &mut out).expect("memory can be written");
     (format!("{code:?}"), String::from_utf8(out).expect("output is text"))
 }
 

@@ -1,5 +1,6 @@
 //! One snapshot with something in every field.
 
+use esp_agent::rotation::{Phase, RotationRow};
 use esp_agent::snapshot::{
     AgentHealth, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState,
     Snapshot, TcMode, TunnelRow, XdpMode,
@@ -30,9 +31,24 @@ pub(crate) fn lab() -> Snapshot {
         tunnels: tunnels(),
         sas: sas(),
         sa_list: sa_list(),
+        rotations: rotations(),
         lost: vec![("flows".to_owned(), 0), ("ghosts".to_owned(), 12), ("guard_hits".to_owned(), 0)],
         lacks: vec!["no TCX (Linux 6.6): the TC programs are filters of a clsact qdisc".to_owned()],
     }
+}
+
+fn rotations() -> Vec<RotationRow> {
+    vec![RotationRow {
+        tunnel: "site-b".to_owned(),
+        generation: 3,
+        begun_s: 1_800_000_500,
+        phase: Phase::Draining,
+        spi_in: "0x5b1f00a3".to_owned(),
+        spi_out: "0xc4e29107".to_owned(),
+        old_spi_in: Some("0x00001001".to_owned()),
+        old_spi_out: Some("0x00001002".to_owned()),
+        next_ms: Some(1_800_000_605_000),
+    }]
 }
 
 fn ip(text: &str) -> IpAddr {

@@ -91,9 +91,9 @@ fn keys_that_are_not_fresh_or_do_not_fit_are_refused() {
 
 #[test]
 fn one_at_a_time_by_command_and_given_up() {
-    let world = World::new();
+    let mut world = World::new();
     let mut agent = world.start(&text(OLD)).unwrap();
-    let timing = Timing { outbound: None, grace: Duration::from_secs(1) };
+    let timing = Timing { outbound: None, grace: Duration::from_secs(3600) };
     agent.begin((400, 401), timing.clone(), &world.now).unwrap();
     let second = agent.begin((500, 501), timing.clone(), &world.now).unwrap_err();
     assert!(is_under_way(&second), "{second}");
@@ -110,7 +110,13 @@ fn one_at_a_time_by_command_and_given_up() {
     agent.converge().unwrap();
     assert_eq!(agent.rotations.entry("b").unwrap().phase(), Phase::Switching);
     assert!(agent.rotations.switch("b", &world.now).is_err());
+    assert!(agent.rotations.finish("b", &world.now).is_err(), "packets may still choose the old SA");
     assert!(agent.rotations.cancel("b").is_err(), "there is no way back behind the switch");
+    world.pass(Duration::from_secs(1));
+    agent.tick(&world.now).unwrap();
+    agent.rotations.finish("b", &world.now).unwrap();
+    agent.converge().unwrap();
+    assert_eq!(in_force(&world), (500, 501));
 }
 
 #[test]
