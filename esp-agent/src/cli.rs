@@ -83,6 +83,9 @@ pub struct Run {
     /// Where metrics are served. Default: what the configuration says, else 127.0.0.1:9754.
     #[arg(long, env = "ESP_AGENT_METRICS", value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
+    /// Bytes of kernel events that may wait while the agent is busy. Beyond it everything is read again.
+    #[arg(long, env = "ESP_AGENT_NETLINK_BUFFER", value_name = "BYTES", default_value_t = crate::xfrm::events::ROOM)]
+    pub netlink_buffer: usize,
     /// Take everything away on exit, as `detach` does.
     #[arg(long, env = "ESP_AGENT_TEARDOWN")]
     pub teardown: bool,

@@ -43,6 +43,7 @@ pub fn snapshot(
         rotations: state.rotations.clone(),
         sas: count_sas(picture),
         sa_list: picture.sas.values().map(|sa| detail(sa, state)).collect(),
+        tombstones: state.tombstones.clone(),
         lost: read::lost(maps)?.into_iter().map(|(table, packets)| (table.to_owned(), packets)).collect(),
         lacks: state.lacks.clone(),
     })
@@ -54,6 +55,9 @@ fn health(state: &State, now_ns: u64) -> AgentHealth {
         started_s: state.started_s,
         netlink_overruns: state.netlink_overruns,
         resyncs: state.resyncs,
+        events: state.events.iter().map(|(kind, count)| (kind.clone(), *count)).collect(),
+        read: Duration::from_nanos(state.read_ns),
+        update: Duration::from_nanos(state.update_ns),
         reloads_ok: state.reloads_ok,
         reloads_failed: state.reloads_failed,
         in_sync: state.in_sync,

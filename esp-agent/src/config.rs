@@ -59,6 +59,15 @@
 //!                                     # interface, action, priority, if_id, mark, lifetime, tunnel,
 //!                                     # flags = ["localok", "icmp"]
 //! [[policy.template]]                 # protocol, mode, src, dst, spi, reqid, level = "required" | "use"
+//!
+//! [[name]]                            # a name for a tunnel that others install, as an IKE daemon; the first that
+//! tunnel = "site-c"                   # fits in all that it says counts
+//! reqid = 5                           # one of reqid, if_id and remote at least
+//! if_id = 8
+//! local = "10.55.55.1"
+//! remote = "10.77.77.1"
+//! local_net = "192.168.1.0/24"        # a policy of the SA lies inside one of these networks; or a list
+//! remote_net = "192.168.3.0/24"
 //! ```
 
 mod algo;
@@ -83,6 +92,7 @@ pub use lint::{Lint, LintCode};
 pub use report::{ConfigError, ConfigErrors};
 pub use valid::{GuardModes, Reconcile, Sizes, Tunnel};
 
+use crate::stitch::Rule;
 use check::tunnel::PlacedTunnel;
 use key::KeyStore;
 use raw::RawConfig;
@@ -115,6 +125,8 @@ pub struct Config {
     pub sas: Vec<KeyedSa>,
     /// `[[policy]]`.
     pub policies: Vec<NamedPolicy>,
+    /// `[[name]]`: names for SAs of others, the first that matches counts.
+    pub names: Vec<Rule>,
     /// What is allowed and still a bad idea.
     pub lints: Vec<Lint>,
 }
@@ -197,6 +209,7 @@ fn build(raw: RawConfig, report: &Report) -> Config {
         tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
         sas: sas.into_iter().map(|sa| sa.value).collect(),
         policies: policies.into_iter().map(|policy| policy.value).collect(),
+        names: raw.names,
         lints: Vec::new(),
     }
 }
@@ -224,6 +237,23 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Which tunnel an SA belongs to that the file does not list: what the tunnels of the file ask of it, then
+    /// `[[name]]`.
+    #[must_use]
+    pub fn name_rules(&self) -> Vec<Rule> {
+        let of_tunnel = |tunnel: &Tunnel| Rule {
+            tunnel: tunnel.name.clone(),
+            reqid: Some(tunnel.reqid),
+            if_id: Some(tunnel.if_id),
+            local: Some(tunnel.local),
+            remote: Some(tunnel.remote),
+            ..Rule::default()
+        };
+        self.tunnels.iter().map(of_tunnel).chain(self.names.iter().cloned()).collect()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -236,6 +266,7 @@ impl Default for Config {
             tunnels: Vec::new(),
             sas: Vec::new(),
             policies: Vec::new(),
+            names: Vec::new(),
             lints: Vec::new(),
         }
     }

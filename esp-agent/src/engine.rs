@@ -64,6 +64,8 @@ pub struct Engine {
     pub filler: Filler,
     /// The kernel.
     pub xfrm: Sequenced,
+    /// What events name as the cause of our own changes.
+    pub port: u32,
     /// What is ours in it.
     pub record: Record,
     /// Generations of keys.
@@ -104,7 +106,7 @@ impl Engine {
         let desired = self.config.desired();
         self.drift.watch.want(&desired);
         self.xfrm.want(&desired);
-        self.shared.picture().read(observed);
+        self.shared.picture().read(observed, clock::unix_s());
         self.refresh()
     }
 
@@ -113,7 +115,11 @@ impl Engine {
     /// # Errors
     /// A map cannot be written.
     pub fn refresh(&mut self) -> Result<(), Failure> {
-        let image = Image::of(&self.shared.picture());
+        let image = {
+            let mut picture = self.shared.picture();
+            picture.settle();
+            Image::of(&picture)
+        };
         let notes = self.filler.fill(&image)?;
         let complete = !notes.iter().any(|note| note.starts_with(FULL));
         let modes = self.config.guard.as_raw();
@@ -128,8 +134,6 @@ impl Engine {
         }
         state.disabled = notes;
         state.in_sync = complete;
-        let picture = self.shared.picture();
-        state.name(&picture);
         Ok(())
     }
 
@@ -188,11 +192,12 @@ impl Engine {
                 event = events.next() => self.on_xfrm(event?, &mut due)?,
                 event = net.next() => self.on_net(event?).await?,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    due = None;
                     self.refresh()?;
+                    let since = due.take().map_or(Duration::ZERO, |due| SETTLE + due.elapsed());
+                    self.shared.state().update_ns = react::nanos(since);
                 }
                 () = sleep_until(self.drift.due.unwrap_or_else(Instant::now)), if self.drift.due.is_some() => {
-                    let observed = Observed::of(&mut self.xfrm)?;
+                    let observed = self.observe()?;
                     self.reconcile(observed)?;
                 }
                 Some(call) = calls.recv() => self.on_call(call),

@@ -2,8 +2,11 @@
 
 use crate::config::Config;
 use crate::plan::Observed;
+use crate::stitch::{Rule, Served, Stitch};
+use crate::tombstone::{Cause, Tombstone, Tombstones};
 use crate::xfrm::events::Event;
-use crate::xfrm::model::{ObservedPolicy, ObservedSa, PolicyId, SaId};
+use crate::xfrm::model::{ESP, Mark, ObservedPolicy, ObservedSa, PolicyId, Sa, SaId};
+use esp_common::Spi;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -16,13 +19,28 @@ pub struct Picture {
     pub dying: HashSet<SaId>,
     /// All policies by their index.
     pub policies: HashMap<u32, ObservedPolicy>,
+    /// Index of each policy that an event may name.
+    pub indices: HashMap<PolicyId, u32>,
     /// Our own addresses.
     pub locals: BTreeSet<IpAddr>,
-    /// Tunnels of the configuration's SAs, kept while their flows are.
+    /// Tunnels of SAs, kept while their flows are.
     pub tunnels: HashMap<SaId, String>,
     /// Names of the configuration's policies.
     pub policy_names: HashMap<PolicyId, String>,
+    /// Which tunnel an SA belongs to.
+    pub stitch: Stitch,
+    /// SAs that are gone.
+    pub tombstones: Tombstones,
+    /// How many SAs with keys each line has.
+    pub lines: HashMap<Line, usize>,
+    /// Names are to be worked out again, as policies have a say in them.
+    pub restitch: bool,
+    /// Names are not those of the state file.
+    pub renamed: bool,
 }
+
+/// What an SA and the one that replaces it have in common.
+pub type Line = (IpAddr, IpAddr, u32, u32);
 
 /// What an event asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,20 +53,58 @@ pub enum Effect {
     Lost,
 }
 
+/// When an event came and whether the agent itself was its cause.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// Seconds since the epoch.
+    pub now_s: u64,
+    /// The change was asked for by our own socket.
+    pub ours: bool,
+}
+
 impl Picture {
     /// Takes over a full reading.
-    pub fn read(&mut self, observed: Observed) {
-        self.sas = observed.sas.into_iter().map(|sa| (sa.sa.id, sa)).collect();
+    pub fn read(&mut self, observed: Observed, now_s: u64) {
+        let fresh: HashMap<SaId, ObservedSa> = observed.sas.into_iter().map(|sa| (sa.sa.id, sa)).collect();
+        let gone: Vec<SaId> = self.sas.keys().filter(|id| !fresh.contains_key(id)).copied().collect();
+        for id in gone {
+            self.remove(&id, now_s, |_, _| Cause::Unseen);
+        }
+        self.sas = fresh;
         self.policies = observed.policies.into_iter().map(|policy| (policy.index, policy)).collect();
+        self.indices = self.policies.values().map(|known| (known.policy.id.clone(), known.index)).collect();
         self.dying.retain(|id| self.sas.contains_key(id));
+        self.lines.clear();
+        for observed in self.sas.values() {
+            self.tombstones.raise(observed.sa.id.dst, observed.sa.id.spi);
+            join(&mut self.lines, observed);
+        }
+        self.stitch_all();
     }
 
     /// Takes over the names of a configuration. Tunnels of SAs that are gone stay, for the sake of their counters.
     pub fn name(&mut self, config: &Config) {
         let desired = config.desired();
-        let named = desired.sas.into_iter().filter_map(|keyed| Some((keyed.sa.id, keyed.tunnel?)));
-        self.tunnels.extend(named);
+        let own: HashMap<SaId, String> =
+            desired.sas.into_iter().filter_map(|keyed| Some((keyed.sa.id, keyed.tunnel?))).collect();
+        self.tunnels.extend(own.iter().map(|(id, tunnel)| (*id, tunnel.clone())));
         self.policy_names = desired.policies.into_iter().map(|named| (named.policy.id, named.name)).collect();
+        self.stitch = Stitch::new(own, config.name_rules());
+        self.stitch_all();
+    }
+
+    /// Takes over what an earlier agent left: names of SAs, for the sake of their counters, and tombstones.
+    pub fn remember(&mut self, named: impl IntoIterator<Item = (IpAddr, Spi, String)>, gone: Vec<Tombstone>) {
+        let mark = Mark::default();
+        let id = |dst, spi| SaId { dst, spi, proto: ESP, mark };
+        self.tunnels = named.into_iter().map(|(dst, spi, tunnel)| (id(dst, spi), tunnel)).collect();
+        self.tombstones = gone.into_iter().collect();
+        self.renamed = true;
+    }
+
+    /// The rules alone, where there is no configuration at hand.
+    pub fn rules(&mut self, rules: Vec<Rule>) {
+        self.stitch = Stitch::new(HashMap::new(), rules);
     }
 
     /// Takes SAs of a configuration for granted that are about to be added, until the next reading.
@@ -59,39 +115,38 @@ impl Picture {
     }
 
     /// Takes over one event.
-    pub fn apply(&mut self, event: Event) -> Effect {
+    pub fn apply(&mut self, event: Event, origin: Origin) -> Effect {
         match event {
-            Event::SaAdded(sa) | Event::SaUpdated(sa) => {
-                self.dying.remove(&sa.sa.id);
-                self.sas.insert(sa.sa.id, *sa);
-                Effect::Changed
-            }
-            Event::SaDeleted(id) | Event::SaExpired { id, hard: true } => self.forget(|sa| *sa == id),
-            Event::SaExpired { id, hard: false } => {
+            Event::SaAdded(sa) | Event::SaUpdated(sa) => self.put_sa(*sa),
+            Event::SaDeleted(id) => self.delete(&id, origin),
+            Event::SaExpired { id, hard: true, .. } => self.remove(&id, origin.now_s, |_, _| Cause::Expired),
+            Event::SaExpired { id, hard: false, .. } => {
                 self.dying.insert(id);
                 Effect::None
             }
-            // 0 and 255 (IPSEC_PROTO_ANY) stand for all protocols.
-            Event::SaFlushed { proto: 0 | 255 } => self.forget(|_| true),
-            Event::SaFlushed { proto } => self.forget(|sa| sa.proto == proto),
-            Event::PolicyAdded(policy) | Event::PolicyUpdated(policy) => {
-                // An update of a selector may come with a new index.
-                self.policies.retain(|_, other| other.policy.id != policy.policy.id);
-                self.policies.insert(policy.index, *policy);
-                Effect::Changed
-            }
+            Event::SaFlushed { proto } => self.flush(proto, origin),
+            Event::PolicyAdded(policy) | Event::PolicyUpdated(policy) => self.put_policy(*policy),
             Event::PolicyDeleted { index, id } | Event::PolicyExpired { index, id, hard: true } => {
-                self.policies.retain(|other, policy| *other != index && policy.policy.id != id);
+                self.policies.remove(&index);
+                let old = self.indices.remove(&id).filter(|old| *old != index);
+                old.map(|old| self.policies.remove(&old));
                 Effect::Changed
             }
-            Event::PolicyExpired { hard: false, .. } | Event::Acquire { .. } => Effect::None,
             Event::PolicyFlushed => {
                 self.policies.clear();
+                self.indices.clear();
                 Effect::Changed
             }
-            // Only ports and the source change, neither of which is part of a key.
-            Event::Mapping { .. } => Effect::None,
-            Event::Overrun | Event::Unreadable { .. } => Effect::Lost,
+            // The kernel tells of no SA or policy that moved, only of the migration.
+            Event::Migrated(_) | Event::Overrun | Event::Unreadable { .. } => Effect::Lost,
+            // Of a mapping only ports and the source change, neither of which is part of a key.
+            Event::Mapping { .. }
+            | Event::PolicyExpired { hard: false, .. }
+            | Event::PolicyDefault { .. }
+            | Event::SaProgressed(_)
+            | Event::Acquire(_)
+            | Event::Reported { .. }
+            | Event::Unknown { .. } => Effect::None,
         }
     }
 
@@ -105,27 +160,140 @@ impl Picture {
         self.policy_names.get(id).cloned().unwrap_or_else(|| crate::plan::text::PolicyName(id).to_string())
     }
 
-    fn forget(&mut self, gone: impl Fn(&SaId) -> bool) -> Effect {
-        self.sas.retain(|id, _| !gone(id));
-        self.dying.retain(|id| !gone(id));
+    /// The tunnel of an SA; empty if none.
+    #[must_use]
+    pub fn tunnel(&self, id: &SaId) -> &str {
+        self.tunnels.get(id).map_or("", String::as_str)
+    }
+
+    fn put_sa(&mut self, observed: ObservedSa) -> Effect {
+        let id = observed.sa.id;
+        self.dying.remove(&id);
+        self.tombstones.raise(id.dst, id.spi);
+        self.restitch |= self.stitch.asks_for_nets();
+        if !self.restitch {
+            let tunnel = self.stitch.tunnel(&observed.sa, &Served::default()).map(str::to_owned);
+            self.set_tunnel(id, tunnel);
+        }
+        join(&mut self.lines, &observed);
+        if let Some(old) = self.sas.insert(id, observed) {
+            self.part(&old);
+        }
         Effect::Changed
     }
+
+    fn put_policy(&mut self, policy: ObservedPolicy) -> Effect {
+        // An update of a selector may come with a new index.
+        let old = self.indices.insert(policy.policy.id.clone(), policy.index);
+        old.filter(|old| *old != policy.index).map(|old| self.policies.remove(&old));
+        self.renamed = true;
+        self.restitch |= self.stitch.asks_for_nets();
+        self.policies.insert(policy.index, policy);
+        Effect::Changed
+    }
+
+    fn delete(&mut self, id: &SaId, origin: Origin) -> Effect {
+        let cause = |lines: &HashMap<Line, usize>, line: &Line| match origin.ours {
+            true => Cause::ByUs,
+            false if lines.contains_key(line) => Cause::Rekeyed,
+            false => Cause::Deleted,
+        };
+        let lines = &self.lines;
+        self.tombstones.explain(id.dst, id.spi, |stone| {
+            // The interface is not known any more: with the ends and the request id it is as good as certain.
+            let twin =
+                lines.keys().find(|line| (line.0, line.1, line.2) == (stone.src, stone.dst, stone.reqid));
+            twin.map_or(if origin.ours { Cause::ByUs } else { Cause::Deleted }, |line| cause(lines, line))
+        });
+        self.remove(id, origin.now_s, cause)
+    }
+
+    /// 0 and 255 (`IPSEC_PROTO_ANY`) stand for all protocols.
+    fn flush(&mut self, proto: u8, origin: Origin) -> Effect {
+        let all = matches!(proto, 0 | 255);
+        let gone: Vec<SaId> = self.sas.keys().filter(|id| all || id.proto == proto).copied().collect();
+        let cause = if origin.ours { Cause::ByUs } else { Cause::Flushed };
+        for id in gone {
+            self.remove(&id, origin.now_s, |_, _| cause);
+        }
+        Effect::Changed
+    }
+
+    fn remove(
+        &mut self,
+        id: &SaId,
+        now_s: u64,
+        cause: impl Fn(&HashMap<Line, usize>, &Line) -> Cause,
+    ) -> Effect {
+        self.dying.remove(id);
+        let Some(gone) = self.sas.remove(id) else { return Effect::Changed };
+        self.part(&gone);
+        if id.proto == ESP && !id.spi.is_zero() {
+            self.tombstones.bury(Tombstone {
+                dst: id.dst,
+                spi: id.spi.number(),
+                src: gone.sa.src,
+                reqid: gone.sa.reqid,
+                tunnel: self.tunnel(id).to_owned(),
+                gone_s: now_s,
+                cause: cause(&self.lines, &line(&gone.sa)),
+            });
+        }
+        Effect::Changed
+    }
+
+    fn part(&mut self, observed: &ObservedSa) {
+        let line = line(&observed.sa);
+        if observed.larval {
+            return;
+        }
+        if let Some(count) = self.lines.get_mut(&line) {
+            *count -= 1;
+            if *count == 0 {
+                self.lines.remove(&line);
+            }
+        }
+    }
+
+    /// Brings names up to date that depend on policies: once for all events that came together.
+    pub fn settle(&mut self) {
+        if self.restitch {
+            self.stitch_all();
+        }
+    }
+
+    fn stitch_all(&mut self) {
+        self.restitch = false;
+        let served = Served::of(self.policies.values());
+        let names = self
+            .sas
+            .values()
+            .map(|observed| (observed.sa.id, self.stitch.tunnel(&observed.sa, &served).map(str::to_owned)));
+        for (id, tunnel) in names.collect::<Vec<_>>() {
+            self.set_tunnel(id, tunnel);
+        }
+        self.renamed = true;
+    }
+
+    fn set_tunnel(&mut self, id: SaId, tunnel: Option<String>) {
+        let old = match tunnel {
+            Some(tunnel) if self.tunnels.get(&id) == Some(&tunnel) => return,
+            Some(tunnel) => self.tunnels.insert(id, tunnel),
+            None => self.tunnels.remove(&id),
+        };
+        self.renamed |= old.is_some() || self.tunnels.contains_key(&id);
+    }
+}
+
+fn join(lines: &mut HashMap<Line, usize>, observed: &ObservedSa) {
+    if !observed.larval {
+        *lines.entry(line(&observed.sa)).or_default() += 1;
+    }
+}
+
+fn line(sa: &Sa) -> Line {
+    (sa.src, sa.id.dst, sa.reqid, sa.if_id)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lost_events_ask_for_a_reading() {
-        assert_eq!(Picture::default().apply(Event::Overrun), Effect::Lost);
-        assert_eq!(Picture::default().apply(Event::Unreadable { kind: 0 }), Effect::Lost);
-    }
-
-    #[test]
-    fn a_flush_of_all_protocols_empties_the_sas() {
-        let mut picture = Picture::default();
-        assert_eq!(picture.apply(Event::SaFlushed { proto: 0 }), Effect::Changed);
-        assert!(picture.sas.is_empty());
-    }
-}
+mod tests;

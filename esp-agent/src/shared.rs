@@ -6,6 +6,7 @@ use crate::metrics::serve::Source;
 use crate::picture::Picture;
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::state::State;
+use esp_common::Spi;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Picture and state of the running agent.
@@ -19,6 +20,12 @@ impl Shared {
     /// The picture. A panic elsewhere does not make it wrong: every change of it is one call.
     pub fn picture(&self) -> MutexGuard<'_, Picture> {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what an earlier agent left: names of flows, tombstones.
+    pub fn remember(&self, left: State) {
+        let named = left.tunnels.into_iter().map(|sa| (sa.dst, Spi::new(sa.spi), sa.tunnel));
+        self.picture().remember(named, left.tombstones);
     }
 
     /// The state.
@@ -45,7 +52,11 @@ impl Scraper {
 
 impl Source for Scraper {
     fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
-        let state = self.shared.state().clone();
+        let state = {
+            let mut state = self.shared.state();
+            state.name(&mut self.shared.picture());
+            state.clone()
+        };
         let picture = self.shared.picture();
         collect::snapshot(&self.maps, &picture, &state, true)
             .map_err(|error| SnapshotError { what: "the maps".into(), source: error.into() })

@@ -4,6 +4,7 @@
 
 use crate::rotation::RotationRow;
 use crate::state::{DriftCount, DriftRow};
+use crate::tombstone::Tombstone;
 use esp_common::{Action, Direction, Guard, Hook, IfaceSlot, Mode, Reason, Spi};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -37,10 +38,20 @@ pub struct Snapshot {
     pub sas: Vec<SaRow>,
     /// The SAs one by one.
     pub sa_list: Vec<SaDetail>,
+    /// SAs that are gone, the oldest first.
+    pub tombstones: Vec<Tombstone>,
     /// Packets that found no room in a table, by the table's name.
     pub lost: Vec<(String, u64)>,
     /// What this kernel lacks, one sentence each.
     pub lacks: Vec<String>,
+}
+
+impl Snapshot {
+    /// What is known of an SPI that no SA has any more.
+    #[must_use]
+    pub fn tombstone(&self, dst: IpAddr, spi: Spi) -> Option<&Tombstone> {
+        self.tombstones.iter().find(|stone| stone.dst == dst && stone.spi == spi.number())
+    }
 }
 
 /// A source of a snapshot failed.
@@ -304,6 +315,12 @@ pub struct AgentHealth {
     pub netlink_overruns: u64,
     /// Full re-reads of the kernel's SAs and policies.
     pub resyncs: u64,
+    /// Events of the kernel, by kind.
+    pub events: Vec<(String, u64)>,
+    /// How long the last full reading of SAs and policies took.
+    pub read: Duration,
+    /// How long the last change took from its first event to the maps.
+    pub update: Duration,
     /// Reloads that took effect.
     pub reloads_ok: u64,
     /// Reloads that changed nothing because the new file is invalid.

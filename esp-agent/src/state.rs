@@ -4,6 +4,8 @@
 use crate::instance::Instance;
 use crate::picture::Picture;
 use crate::rotation::RotationRow;
+use crate::stitch::Rule;
+use crate::tombstone::Tombstone;
 use esp_common::Spi;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,6 +59,16 @@ pub struct State {
     pub repairs_ok: u64,
     /// Repairs that failed.
     pub repairs_failed: u64,
+    /// Which tunnel an SA belongs to that is not in `tunnels`.
+    pub rules: Vec<Rule>,
+    /// SAs that are gone, the oldest first.
+    pub tombstones: Vec<Tombstone>,
+    /// Events of the kernel, by kind.
+    pub events: BTreeMap<String, u64>,
+    /// How long the last full reading of SAs and policies took, ns.
+    pub read_ns: u64,
+    /// How long the last change took from its first event to the maps, ns.
+    pub update_ns: u64,
 }
 
 /// An object that is not as the configuration wants it.
@@ -97,8 +109,15 @@ pub struct NamedSa {
 }
 
 impl State {
-    /// Takes over the names of a picture.
-    pub fn name(&mut self, picture: &Picture) {
+    /// Takes over the names of a picture, if they changed, and what is gone from it.
+    pub fn name(&mut self, picture: &mut Picture) {
+        self.tombstones = picture.tombstones.iter().cloned().collect();
+        if std::mem::take(&mut picture.renamed) {
+            self.rename(picture);
+        }
+    }
+
+    fn rename(&mut self, picture: &Picture) {
         let named = |(id, tunnel): (&crate::xfrm::model::SaId, &String)| NamedSa {
             dst: id.dst,
             spi: id.spi.number(),
@@ -106,6 +125,7 @@ impl State {
         };
         self.tunnels = picture.tunnels.iter().map(named).collect();
         self.tunnels.sort_by_key(|sa| (sa.dst, sa.spi));
+        self.rules = picture.stitch.rules().to_vec();
         self.policies = picture.policies.keys().map(|index| (*index, picture.policy_name(*index))).collect();
     }
 
@@ -114,6 +134,14 @@ impl State {
         match self.drifts.iter_mut().find(|row| row.kind == kind && row.object == object) {
             Some(row) => row.count += 1,
             None => self.drifts.push(DriftCount { kind: kind.into(), object: object.into(), count: 1 }),
+        }
+    }
+
+    /// Counts an event.
+    pub fn count(&mut self, kind: &'static str) {
+        match self.events.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => _ = self.events.insert(kind.to_owned(), 1),
         }
     }
 

@@ -11,7 +11,8 @@ use esp_agent::nl::frame::Frames;
 use esp_agent::secret::{KeyPrint, Secret};
 use esp_agent::xfrm::decode::{Event, event, policy, sa};
 use esp_agent::xfrm::model::{
-    Algo, ESP, Encap, Limits, Mark, Mode, Net, ObservedSa, PolicyDir, PolicyId, Port, SaId, SaKeys, Selector,
+    Algo, ESP, Encap, Limits, Mark, Mode, Net, ObservedSa, PolicyDir, PolicyId, Port, SaDir, SaId, SaKeys,
+    Selector,
 };
 use esp_common::Spi;
 use proptest::prelude::*;
@@ -122,10 +123,19 @@ fn events_of_sas() {
     let marked = Mark { value: 5, mask: 0xf };
     assert_eq!(decoded("event_delsa"), Some(Event::SaDeleted(id("fd00::2", 0x1000, marked))));
     // The larval SA of the acquire, which has no SPI, was the first to expire.
-    let expired = Event::SaExpired { id: id("10.66.66.1", 0, Mark::default()), hard: true };
-    assert_eq!(decoded("event_expire"), Some(expired));
-    let acquire = Event::Acquire { src: addr("10.55.55.1"), dst: addr("10.66.66.1") };
-    assert_eq!(decoded("event_acquire"), Some(acquire));
+    let Some(Event::SaExpired { id: expired, hard: true, detail }) = decoded("event_expire") else {
+        panic!("no hard expiry")
+    };
+    assert_eq!(expired, id("10.66.66.1", 0, Mark::default()));
+    assert_eq!(
+        (detail.src, detail.if_id, detail.dir, detail.packets),
+        (addr("10.55.55.1"), 0, Some(SaDir::Out), 0)
+    );
+    let Some(Event::Acquire(acquire)) = decoded("event_acquire") else { panic!("no acquire") };
+    assert_eq!((acquire.src, acquire.dst, acquire.proto), (addr("10.55.55.1"), addr("10.66.66.1"), ESP));
+    assert_eq!(acquire.templates.len(), 1);
+    assert_eq!((acquire.templates[0].dst, acquire.templates[0].mode), (acquire.dst, Mode::Tunnel));
+    assert!(acquire.policy & 7 == 1 && acquire.seq != 0, "an outbound policy: {acquire:?}");
     assert_eq!(decoded("event_flushsa"), Some(Event::SaFlushed { proto: 0 }));
 }
 

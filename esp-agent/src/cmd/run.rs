@@ -14,6 +14,7 @@ use crate::record::{Record, RecordError, Scope};
 use crate::rotation::{Rotations, converge};
 use crate::sequence::{Ledger, Sequenced};
 use crate::shared::{Scraper, Shared};
+use crate::state::State;
 use crate::supervise::{Tasks, hangup};
 use crate::xfrm::{events::Events, netlink::Netlink};
 use crate::{clock, install, probe};
@@ -113,7 +114,7 @@ async fn bring_up(
         return Err(Failure::NoInterface(name.clone()));
     }
     let (attached, mirrored) = (ready.hold("datapath attached"), ready.hold("first mirror of xfrm_stat"));
-    let following = (Events::subscribe()?, NetEvents::subscribe()?);
+    let following = (Events::subscribe(args.netlink_buffer)?, NetEvents::subscribe()?);
     let mut engine = prepare(instance, config, ifaces, args)?;
     let locals: BTreeSet<IpAddr> = net::addresses().await?.into_iter().collect();
     engine.xfrm.set_locals(locals.clone());
@@ -174,6 +175,7 @@ fn prepare(
     }
     let boot_id = Scope::of(&instance).map_err(RecordError::Scope)?.boot_id;
     let shared = Shared::default();
+    shared.remember(State::load(&instance).unwrap_or_default());
     shared.picture().name(&config);
     {
         let mut state = shared.state();
@@ -188,9 +190,11 @@ fn prepare(
             tracing::warn!("{lack}");
         }
     }
+    let netlink = Netlink::open()?;
     Ok(Engine {
+        port: netlink.port(),
         filler: Filler::open(Maps::open(&pins)?)?,
-        xfrm: Sequenced::new(Box::new(Netlink::open()?), Ledger::of(&instance)?),
+        xfrm: Sequenced::new(Box::new(netlink), Ledger::of(&instance)?),
         record: Record::of(&instance)?,
         rotations,
         rotation_behind: false,

@@ -53,7 +53,8 @@ fn look(instance: &Instance) -> Result<Snapshot, Failure> {
 
 fn picture(state: &State) -> Result<Picture, Failure> {
     let mut picture = Picture::default();
-    picture.read(Observed::of(&mut Netlink::open()?)?);
+    picture.rules(state.rules.clone());
+    picture.read(Observed::of(&mut Netlink::open()?)?, crate::clock::unix_s());
     for id in picture.sas.keys() {
         let tunnel = state.tunnel(id.dst, id.spi);
         if !tunnel.is_empty() {

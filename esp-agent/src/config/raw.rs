@@ -1,6 +1,7 @@
 //! What was typed: every value is of its type, nothing is compared with anything else yet.
 
 mod lifetime;
+mod name;
 pub(super) mod policy;
 pub(super) mod sa;
 pub(super) mod sa_options;
@@ -11,6 +12,7 @@ use super::report::{At, Located};
 use super::scalar;
 use super::section::Section;
 use super::valid::{GuardModes, Reconcile, Sizes};
+use crate::stitch::Rule;
 use esp_common::names::IFACES;
 use esp_common::{Guard, Mode};
 use policy::RawPolicy;
@@ -30,6 +32,7 @@ pub(super) struct RawConfig {
     pub(super) tunnels: Vec<RawTunnel>,
     pub(super) sas: Vec<RawSa>,
     pub(super) policies: Vec<RawPolicy>,
+    pub(super) names: Vec<Rule>,
 }
 
 impl RawConfig {
@@ -44,6 +47,7 @@ impl RawConfig {
             tunnels: root.tables("tunnel").into_iter().map(|table| RawTunnel::read(table, store)).collect(),
             sas: root.tables("sa").into_iter().map(|table| RawSa::read(table, store)).collect(),
             policies: root.tables("policy").into_iter().map(RawPolicy::read).collect(),
+            names: root.tables("name").into_iter().filter_map(name::read).collect(),
         };
         root.finish();
         raw

@@ -33,7 +33,7 @@ impl Watch {
                 self.expired.remove(&seen.sa.id);
                 self.sas.get(&seen.sa.id).is_some_and(|sa| !diff::sa(sa, seen).is_empty())
             }
-            Event::SaExpired { id, hard: true } => {
+            Event::SaExpired { id, hard: true, .. } => {
                 if let Some(sa) = self.sas.get(id) {
                     self.expired.insert(*id, sa.keys);
                 }
@@ -54,10 +54,14 @@ impl Watch {
             Event::PolicyFlushed => !self.policies.is_empty(),
             Event::SaExpired { hard: false, .. }
             | Event::PolicyExpired { hard: false, .. }
-            | Event::Acquire { .. }
-            | Event::Mapping { .. } => false,
+            | Event::PolicyDefault { .. }
+            | Event::SaProgressed(_)
+            | Event::Acquire(_)
+            | Event::Mapping { .. }
+            | Event::Reported { .. }
+            | Event::Unknown { .. } => false,
             // All is read again in any case.
-            Event::Overrun | Event::Unreadable { .. } => false,
+            Event::Migrated(_) | Event::Overrun | Event::Unreadable { .. } => false,
         }
     }
 
@@ -73,12 +77,18 @@ impl Watch {
 mod tests {
     use super::*;
     use crate::plan::samples::{lab, observed, sa};
+    use crate::xfrm::decode::event::Expiry;
     use crate::xfrm::model::SaDir;
 
     fn watch() -> Watch {
         let mut watch = Watch::default();
         watch.want(&lab());
         watch
+    }
+
+    fn expired(id: SaId, hard: bool) -> Event {
+        let detail = Expiry { src: id.dst, reqid: 0, if_id: 0, dir: None, bytes: 0, packets: 0 };
+        Event::SaExpired { id, hard, detail: Box::new(detail) }
     }
 
     #[test]
@@ -111,7 +121,7 @@ mod tests {
             Event::PolicyAdded(Box::new(there.policies[0].clone())),
             Event::SaDeleted(other.id),
             Event::SaFlushed { proto: 51 },
-            Event::SaExpired { id: there.sas[0].sa.id, hard: false },
+            expired(there.sas[0].sa.id, false),
         ];
         for event in events {
             assert!(!watch().suspects(&event), "{event:?}");
@@ -123,7 +133,7 @@ mod tests {
     fn an_sa_that_the_kernel_ended_stays_away_until_it_has_other_keys() {
         let mut watch = watch();
         let id = lab().sas[0].sa.id;
-        assert!(!watch.suspects(&Event::SaExpired { id, hard: true }));
+        assert!(!watch.suspects(&expired(id, true)));
         assert_eq!(watch.living(lab()).sas.len(), 1);
         watch.want(&lab());
         assert_eq!(watch.living(lab()).sas.len(), 1);

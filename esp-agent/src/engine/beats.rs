@@ -2,7 +2,6 @@
 
 use super::{Engine, lease};
 use crate::failure::Failure;
-use crate::plan::Observed;
 use crate::{clock, mirror, sweep};
 
 impl Engine {
@@ -13,7 +12,10 @@ impl Engine {
     pub fn beat(&mut self) -> Result<(), Failure> {
         self.filler.set(|settings| settings.lease_ns = lease())?;
         self.logs.iter_mut().for_each(|flush| flush());
-        let saved = self.shared.state().save(&self.instance);
+        let mut state = self.shared.state();
+        state.name(&mut self.shared.picture());
+        let saved = state.save(&self.instance);
+        drop(state);
         if let Err(error) = saved {
             tracing::warn!(
                 "failed to write the state file of {}: {error}",
@@ -34,7 +36,7 @@ impl Engine {
     }
 
     pub(super) fn sweep(&mut self) -> Result<(), Failure> {
-        let observed = Observed::of(&mut self.xfrm)?;
+        let observed = self.observe()?;
         self.reconcile(observed)?;
         let mut picture = self.shared.picture();
         Ok(sweep::flows(self.filler.maps_mut(), &mut picture, clock::monotonic_ns())?)

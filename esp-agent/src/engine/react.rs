@@ -1,21 +1,24 @@
 //! What the kernel tells: changes of SAs and policies, of links and addresses.
 
 use super::{Engine, SETTLE};
+use crate::clock;
 use crate::datapath::attach;
 use crate::failure::Failure;
 use crate::net::{self, Link, NetEvent};
-use crate::picture::Effect;
+use crate::picture::{Effect, Origin};
 use crate::plan::Observed;
-use crate::xfrm::events::Event;
+use crate::xfrm::events::{Event, Told};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use tokio::time::Instant;
 
 impl Engine {
-    pub(super) fn on_xfrm(&mut self, event: Event, due: &mut Option<Instant>) -> Result<(), Failure> {
-        self.watch(&event);
-        let lost = matches!(event, Event::Overrun);
-        let effect = self.shared.picture().apply(event);
+    pub(super) fn on_xfrm(&mut self, told: Told, due: &mut Option<Instant>) -> Result<(), Failure> {
+        self.watch(&told.event);
+        let lost = matches!(told.event, Event::Overrun);
+        self.shared.state().count(told.event.label());
+        let origin = Origin { now_s: clock::unix_s(), ours: told.port == self.port };
+        let effect = self.shared.picture().apply(told.event, origin);
         match effect {
             Effect::None => Ok(()),
             Effect::Changed => {
@@ -29,12 +32,20 @@ impl Engine {
         }
     }
 
+    /// One full reading, timed.
+    pub(super) fn observe(&mut self) -> Result<Observed, Failure> {
+        let start = Instant::now();
+        let observed = Observed::of(&mut self.xfrm)?;
+        self.shared.state().read_ns = nanos(start.elapsed());
+        Ok(observed)
+    }
+
     /// Reads everything again; until then nothing is dropped.
     pub(super) fn resync(&mut self) -> Result<(), Failure> {
         self.filler.set(|settings| settings.synced = 0)?;
         self.shared.state().in_sync = false;
         tracing::warn!("events of the kernel were lost: reading its SAs and policies again");
-        let observed = Observed::of(&mut self.xfrm)?;
+        let observed = self.observe()?;
         self.shared.state().resyncs += 1;
         self.reconcile(observed)
     }
@@ -83,4 +94,8 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+pub(super) fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

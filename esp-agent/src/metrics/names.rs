@@ -88,6 +88,12 @@ metrics! {
         "Times that the kernel had more events than the netlink socket could hold";
     RESYNCS Counter "esp_agent_resyncs_total" []
         "Full re-reads of the kernel's SAs and policies";
+    XFRM_EVENTS Counter "esp_agent_xfrm_events_total" ["kind"]
+        "Events of the kernel about SAs and policies; kind unknown is one of a newer kernel";
+    READ_SECONDS Gauge "esp_agent_read_seconds" []
+        "Time that the last full reading of SAs and policies took";
+    UPDATE_SECONDS Gauge "esp_agent_update_seconds" []
+        "Time that the last change took from its first event to the maps";
     RELOADS Counter "esp_agent_reloads_total" ["result"]
         "Reloads of the configuration; result is ok or failed";
     DRIFT Counter "esp_agent_drift_total" ["kind", "object"]

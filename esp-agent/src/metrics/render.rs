@@ -165,6 +165,13 @@ fn agent(health: &AgentHealth, out: &mut String) {
     single(names::START_TIME, health.started_s, out);
     single(names::OVERRUNS, health.netlink_overruns, out);
     single(names::RESYNCS, health.resyncs, out);
+    let mut events = Family::new(names::XFRM_EVENTS);
+    for (kind, count) in &health.events {
+        events.add([kind], *count);
+    }
+    events.write(out);
+    write_gauge(names::READ_SECONDS, health.read.as_secs_f64(), out);
+    write_gauge(names::UPDATE_SECONDS, health.update.as_secs_f64(), out);
     let mut reloads = Family::new(names::RELOADS);
     reloads.add(["ok"], health.reloads_ok);
     reloads.add(["failed"], health.reloads_failed);

@@ -4,7 +4,7 @@ use super::decode::{DELADDR, DELLINK, NEWADDR, NEWLINK, link};
 use super::{Link, NetError};
 use crate::nl::NetlinkError;
 use crate::nl::frame::Frame;
-use crate::nl::subscription::Subscription;
+use crate::nl::subscription::{ROOM, Subscription};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use std::collections::VecDeque;
 
@@ -41,7 +41,7 @@ impl NetEvents {
     /// # Errors
     /// [`NetError::Follow`].
     pub fn subscribe() -> Result<Self, NetError> {
-        let subscription = Subscription::join(NETLINK_ROUTE, &GROUPS).map_err(failed)?;
+        let subscription = Subscription::join(NETLINK_ROUTE, &GROUPS, ROOM).map_err(failed)?;
         Ok(Self { subscription, waiting: VecDeque::new() })
     }
 

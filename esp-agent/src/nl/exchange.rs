@@ -53,6 +53,12 @@ impl Exchange {
         Ok(Self { socket, buffer: Buffer::default(), seq: 0 })
     }
 
+    /// The socket's port: what an event names as the cause of a change.
+    #[must_use]
+    pub const fn port(&self) -> u32 {
+        self.socket.port()
+    }
+
     /// Sends a finished message with `NLM_F_ACK` and waits for the ack.
     ///
     /// # Errors
@@ -133,6 +139,10 @@ impl Exchange {
         self.seq = self.seq.wrapping_add(1).max(1);
         if let Some(seq) = message.get_mut(8..).and_then(<[u8]>::first_chunk_mut) {
             *seq = self.seq.to_ne_bytes();
+        }
+        // XFRM copies it into the events of the change (`km_event.portid` in net/xfrm/xfrm_user.c).
+        if let Some(port) = message.get_mut(12..).and_then(<[u8]>::first_chunk_mut) {
+            *port = self.port().to_ne_bytes();
         }
         Ok(self.socket.send(message)?)
     }

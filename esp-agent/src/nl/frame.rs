@@ -14,6 +14,8 @@ pub struct Frame<'a> {
     pub flags: u16,
     /// `nlmsg_seq`.
     pub seq: u32,
+    /// `nlmsg_pid`: in an event, what the request for the change had there: the port of our own sockets, often 0 for others.
+    pub port: u32,
     /// The payload.
     pub body: &'a [u8],
 }
@@ -34,7 +36,8 @@ impl<'a> Frames<'a> {
         let len = usize::try_from(head.u32(0)?).unwrap_or(usize::MAX);
         let short = DecodeError::Short { need: len.max(HEADER), have: bytes.len() };
         let body = bytes.get(HEADER..len).ok_or(short)?;
-        let frame = Frame { kind: head.u16(4)?, flags: head.u16(6)?, seq: head.u32(8)?, body };
+        let frame =
+            Frame { kind: head.u16(4)?, flags: head.u16(6)?, seq: head.u32(8)?, port: head.u32(12)?, body };
         self.0 = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
         Ok(frame)
     }

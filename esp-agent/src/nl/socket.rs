@@ -10,7 +10,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 const BUFFER: usize = 64 * 1024;
 
 /// A socket of one netlink family in the network namespace of the thread that opened it.
-pub struct Socket(netlink_sys::Socket);
+pub struct Socket {
+    socket: netlink_sys::Socket,
+    port: u32,
+}
 
 impl Socket {
     /// Opens it with extended acks, and without the request echoed in them (it may hold keys).
@@ -19,10 +22,16 @@ impl Socket {
     /// `EPROTONOSUPPORT` when the kernel lacks the family.
     pub fn open(family: isize) -> io::Result<Self> {
         let mut socket = netlink_sys::Socket::new(family)?;
-        socket.bind_auto()?;
+        let port = socket.bind_auto()?.port_number();
         socket.set_ext_ack(true)?;
         socket.set_cap_ack(true)?;
-        Ok(Self(socket))
+        Ok(Self { socket, port })
+    }
+
+    /// Its port: what an event names as the cause of a change.
+    #[must_use]
+    pub const fn port(&self) -> u32 {
+        self.port
     }
 
     /// Joins multicast `groups` with a receive buffer of `room` bytes, and turns to non-blocking.
@@ -31,14 +40,14 @@ impl Socket {
     /// What the kernel says.
     pub fn subscribe(self, groups: &[u32], room: usize) -> io::Result<netlink_sys::Socket> {
         // SO_RCVBUFFORCE needs CAP_NET_ADMIN in the initial user namespace; a smaller buffer only overruns sooner.
-        if setsockopt(&self.0, sockopt::RcvBufForce, &room).is_err() {
-            setsockopt(&self.0, sockopt::RcvBuf, &room)?;
+        if setsockopt(&self.socket, sockopt::RcvBufForce, &room).is_err() {
+            setsockopt(&self.socket, sockopt::RcvBuf, &room)?;
         }
         for group in groups {
-            self.0.add_membership(*group)?;
+            self.socket.add_membership(*group)?;
         }
-        self.0.set_non_blocking(true)?;
-        Ok(self.0)
+        self.socket.set_non_blocking(true)?;
+        Ok(self.socket)
     }
 
     /// Makes [`Socket::receive`] fail with `EAGAIN` after `seconds` of silence.
@@ -46,7 +55,7 @@ impl Socket {
     /// # Errors
     /// What the kernel says.
     pub fn set_timeout(&self, seconds: i64) -> io::Result<()> {
-        Ok(setsockopt(&self.0, sockopt::ReceiveTimeout, &TimeVal::seconds(seconds))?)
+        Ok(setsockopt(&self.socket, sockopt::ReceiveTimeout, &TimeVal::seconds(seconds))?)
     }
 
     /// Sends one message to the kernel.
@@ -54,7 +63,7 @@ impl Socket {
     /// # Errors
     /// What the kernel says.
     pub fn send(&self, message: &[u8]) -> io::Result<()> {
-        self.0.send_to(message, &netlink_sys::SocketAddr::new(0, 0), 0).map(|_| ())
+        self.socket.send_to(message, &netlink_sys::SocketAddr::new(0, 0), 0).map(|_| ())
     }
 
     /// Waits for one datagram into `buffer`.
@@ -62,7 +71,7 @@ impl Socket {
     /// # Errors
     /// `EAGAIN` after the timeout, and what the kernel says.
     pub fn receive(&self, buffer: &mut Buffer) -> io::Result<()> {
-        buffer.fill(&self.0)
+        buffer.fill(&self.socket)
     }
 }
 

@@ -6,8 +6,8 @@ use std::io;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Room for some ten thousand SA events while the agent is busy.
-const ROOM: usize = 16 * 1024 * 1024;
+/// Bytes of events that wait for a busy agent if nobody says otherwise: some ten thousand SA events.
+pub const ROOM: usize = 16 * 1024 * 1024;
 
 /// A socket that has joined groups.
 pub struct Subscription {
@@ -16,12 +16,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Joins `groups` of `family` in the network namespace of this thread.
+    /// Joins `groups` of `family` in the network namespace of this thread, with a receive buffer of `room` bytes.
     ///
     /// # Errors
     /// What the kernel says. Fails outside of a tokio runtime with I/O.
-    pub fn join(family: isize, groups: &[u32]) -> io::Result<Self> {
-        let socket = Socket::open(family)?.subscribe(groups, ROOM)?;
+    pub fn join(family: isize, groups: &[u32], room: usize) -> io::Result<Self> {
+        let socket = Socket::open(family)?.subscribe(groups, room)?;
         // SAFETY: netlink_sys::Socket owns its descriptor for its whole life, and nothing here takes it out or
         // replaces it while the AsyncFd owns it.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? };

@@ -8,7 +8,8 @@ use crate::snapshot::{
     TunnelRow, XdpMode,
 };
 use crate::state::{DriftCount, DriftRow};
-use esp_common::{Direction, Guard, Mode};
+use crate::tombstone::Tombstone;
+use esp_common::{Direction, Guard, Mode, Spi};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -44,6 +45,7 @@ struct Status<'a> {
     guard_hits: Vec<GuardHit<'a>>,
     xfrm_stat: Option<Vec<XfrmStat<'a>>>,
     uncounted: Vec<Uncounted<'a>>,
+    tombstones: Vec<Gone<'a>>,
 }
 
 impl<'a> From<&'a Snapshot> for Status<'a> {
@@ -70,6 +72,7 @@ impl<'a> From<&'a Snapshot> for Status<'a> {
                 .iter()
                 .map(|(table, packets)| Uncounted { table, packets: *packets })
                 .collect(),
+            tombstones: from.tombstones.iter().map(Gone::from).collect(),
         }
     }
 }
@@ -98,6 +101,9 @@ row! { Agent from AgentHealth as row {
     mirror_age_s: f64 = row.mirror_age.as_secs_f64(),
     netlink_overruns: u64 = row.netlink_overruns,
     resyncs: u64 = row.resyncs,
+    xfrm_events: BTreeMap<&'a str, u64> = row.events.iter().map(|(kind, count)| (kind.as_str(), *count)).collect(),
+    read_s: f64 = row.read.as_secs_f64(),
+    update_s: f64 = row.update.as_secs_f64(),
     reloads_ok: u64 = row.reloads_ok,
     reloads_failed: u64 = row.reloads_failed,
     drift: Drift<'a> = Drift::from(&row.drift),
@@ -177,6 +183,16 @@ row! { Flow from FlowRow as row {
     bytes: u64 = row.bytes,
     first_monotonic_ns: Option<u64> = Some(row.first_ns).filter(|time| *time != 0),
     last_monotonic_ns: Option<u64> = Some(row.last_ns).filter(|time| *time != 0),
+}}
+
+row! { Gone from Tombstone as row {
+    spi: String = Spi::new(row.spi).to_string(),
+    src: IpAddr = row.src,
+    dst: IpAddr = row.dst,
+    reqid: u32 = row.reqid,
+    tunnel: &'a str = &row.tunnel,
+    gone_unix_s: u64 = row.gone_s,
+    cause: &'static str = row.cause.label(),
 }}
 
 row! { Reason from ReasonRow as row {

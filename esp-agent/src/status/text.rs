@@ -4,7 +4,8 @@ use super::align::{printable, table};
 use super::hint::hint;
 use super::seen::{ago, ago_s, span, tunnel_last_ns};
 use crate::snapshot::{DriftHealth, FlowRow, SaDetail, Snapshot, TcMode, XdpMode};
-use esp_common::Direction;
+use crate::tombstone::Tombstone;
+use esp_common::{Direction, Spi};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use std::time::Duration;
 const GHOSTS: usize = 20;
 /// Rows of drift.
 const DRIFTED: usize = 20;
+/// SAs that are gone that are shown.
+const GONE: usize = 10;
 /// SAs that are shown.
 const SAS: usize = 100;
 
@@ -28,6 +31,7 @@ pub fn text(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     rotations(snapshot, out)?;
     sas(snapshot, out)?;
     ghosts(snapshot, out)?;
+    gone(snapshot, out)?;
     reasons(snapshot, out)?;
     guard_hits(snapshot, out)?;
     xfrm_stat(snapshot, out)?;
@@ -171,6 +175,7 @@ fn ghosts(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     ghosts.sort_by_key(|flow| (std::cmp::Reverse(flow.packets), flow.dst, flow.spi, flow.direction));
     let row = |flow: &&FlowRow| {
         let source = flow.src.map_or("?".to_owned(), |src| src.to_string());
+        let stone = snapshot.tombstone(flow.dst, flow.spi);
         [
             flow.iface.clone(),
             flow.direction.label().to_owned(),
@@ -180,13 +185,48 @@ fn ghosts(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
             flow.bytes.to_string(),
             ago(snapshot.now_ns, flow.first_ns),
             ago(snapshot.now_ns, flow.last_ns),
+            stone.map(|stone| was(snapshot, stone)).unwrap_or_default(),
         ]
     };
-    let rows: Vec<[String; 8]> = ghosts.iter().take(GHOSTS).map(row).collect();
-    let head =
-        ["IFACE", "DIR", "SPI", "SOURCE -> DESTINATION", "PACKETS", "BYTES", "FIRST SEEN", "LAST SEEN"];
+    let rows: Vec<[String; 9]> = ghosts.iter().take(GHOSTS).map(row).collect();
+    let head = [
+        "IFACE",
+        "DIR",
+        "SPI",
+        "SOURCE -> DESTINATION",
+        "PACKETS",
+        "BYTES",
+        "FIRST SEEN",
+        "LAST SEEN",
+        "WAS",
+    ];
     section(out, &format!("ghosts, ESP flows without an SA: {}", ghosts.len()), head, &rows)?;
     more(out, ghosts.len(), GHOSTS)
+}
+
+/// Such as `site-b, deleted by a rekey 41s ago`.
+fn was(snapshot: &Snapshot, stone: &Tombstone) -> String {
+    let tunnel = if stone.tunnel.is_empty() { "an SA without a name" } else { &stone.tunnel };
+    format!("{tunnel}, {} {} ago", stone.cause.words(), ago_s(snapshot.now_s, stone.gone_s))
+}
+
+fn gone(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+    let row = |stone: &Tombstone| {
+        let ends = format!("{} -> {}", stone.src, stone.dst);
+        let age = ago_s(snapshot.now_s, stone.gone_s);
+        [
+            Spi::new(stone.spi).to_string(),
+            ends,
+            stone.reqid.to_string(),
+            stone.tunnel.clone(),
+            stone.cause.words().to_owned(),
+            age,
+        ]
+    };
+    let rows: Vec<[String; 6]> = snapshot.tombstones.iter().rev().take(GONE).map(row).collect();
+    let head = ["SPI", "SOURCE -> DESTINATION", "REQID", "TUNNEL", "WHAT BECAME OF IT", "AGO"];
+    section(out, &format!("SAs that are gone: {}", snapshot.tombstones.len()), head, &rows)?;
+    more(out, snapshot.tombstones.len(), GONE)
 }
 
 fn reasons(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {

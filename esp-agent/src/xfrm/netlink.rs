@@ -27,6 +27,12 @@ impl Netlink {
             .map_err(|error| XfrmError::Socket { source: explain::socket(error.into()) })
     }
 
+    /// The socket's port: what [`super::events::Told`] names when the change was ours.
+    #[must_use]
+    pub const fn port(&self) -> u32 {
+        self.0.port()
+    }
+
     fn request(
         &mut self,
         mut message: zeroize::Zeroizing<Vec<u8>>,

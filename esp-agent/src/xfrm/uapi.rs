@@ -26,11 +26,17 @@ pub const POLEXPIRE: u16 = 0x1b;
 pub const FLUSHSA: u16 = 0x1c;
 /// `XFRM_MSG_FLUSHPOLICY`.
 pub const FLUSHPOLICY: u16 = 0x1d;
+/// `XFRM_MSG_NEWAE`.
+pub const NEWAE: u16 = 0x1e;
+/// `XFRM_MSG_REPORT`.
+pub const REPORT: u16 = 0x20;
+/// `XFRM_MSG_MIGRATE`.
+pub const MIGRATE: u16 = 0x21;
 /// `XFRM_MSG_MAPPING`.
 pub const MAPPING: u16 = 0x26;
 /// `XFRM_MSG_SETDEFAULT`, Linux 5.15.
 pub const SETDEFAULT: u16 = 0x27;
-/// `XFRM_MSG_GETDEFAULT`, Linux 5.15; its answer has the same number.
+/// `XFRM_MSG_GETDEFAULT`, Linux 5.15; its answer has the same number, and so has the event of a change.
 pub const GETDEFAULT: u16 = 0x28;
 
 /// `XFRMA_ALG_CRYPT`: `struct xfrm_algo`.
@@ -45,12 +51,16 @@ pub const TMPL: u16 = 5;
 pub const SA: u16 = 6;
 /// `XFRMA_POLICY`: `struct xfrm_userpolicy_info`.
 pub const POLICY: u16 = 7;
+/// `XFRMA_LTIME_VAL`: `struct xfrm_lifetime_cur`.
+pub const LTIME_VAL: u16 = 9;
 /// `XFRMA_REPLAY_VAL`: `struct xfrm_replay_state`.
 pub const REPLAY_VAL: u16 = 10;
 /// `XFRMA_COADDR`: `xfrm_address_t`.
 pub const COADDR: u16 = 14;
 /// `XFRMA_POLICY_TYPE`: `struct xfrm_userpolicy_type`.
 pub const POLICY_TYPE: u16 = 16;
+/// `XFRMA_MIGRATE`: `struct xfrm_user_migrate`, one or more.
+pub const MIGRATE_ATTR: u16 = 17;
 /// `XFRMA_ALG_AEAD`: `struct xfrm_algo_aead`.
 pub const ALG_AEAD: u16 = 18;
 /// `XFRMA_ALG_AUTH_TRUNC`: `struct xfrm_algo_auth`.

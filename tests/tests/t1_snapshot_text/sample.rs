@@ -6,6 +6,7 @@ use esp_agent::snapshot::{
     Snapshot, TcMode, TunnelRow, XdpMode,
 };
 use esp_agent::state::{DriftCount, DriftRow};
+use esp_agent::tombstone::{Cause, Tombstone};
 use esp_common::{Action, Direction, Guard, Hook, Mode, Reason, Spi};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) fn lab() -> Snapshot {
         sas: sas(),
         sa_list: sa_list(),
         rotations: rotations(),
+        tombstones: tombstones(),
         lost: vec![("flows".to_owned(), 0), ("ghosts".to_owned(), 12), ("guard_hits".to_owned(), 0)],
         lacks: vec!["no TCX (Linux 6.6): the TC programs are filters of a clsact qdisc".to_owned()],
     }
@@ -61,6 +63,9 @@ fn agent() -> AgentHealth {
         started_s: 1_800_000_000,
         netlink_overruns: 1,
         resyncs: 2,
+        events: vec![("sa_new".to_owned(), 4), ("unknown".to_owned(), 1)],
+        read: Duration::from_millis(12),
+        update: Duration::from_millis(6),
         reloads_ok: 3,
         reloads_failed: 1,
         in_sync: true,
@@ -90,6 +95,21 @@ fn drift() -> DriftHealth {
         repairs_ok: 6,
         repairs_failed: 1,
     }
+}
+
+fn tombstones() -> Vec<Tombstone> {
+    let flow = flows().into_iter().find(|flow| !flow.known).expect("a ghost in the sample");
+    let stone = Tombstone {
+        dst: flow.dst,
+        spi: flow.spi.number(),
+        src: ip("10.66.66.1"),
+        reqid: 5,
+        tunnel: "site-b".to_owned(),
+        gone_s: 1_800_000_559,
+        cause: Cause::Rekeyed,
+    };
+    let nameless = Tombstone { spi: 0x3000, tunnel: String::new(), cause: Cause::Expired, ..stone.clone() };
+    vec![nameless, stone]
 }
 
 fn ifaces() -> Vec<IfaceRow> {

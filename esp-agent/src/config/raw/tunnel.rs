@@ -97,7 +97,7 @@ impl RawTunnel {
     }
 }
 
-fn read_nets(section: &mut Section<'_>, key: &str) -> Option<RawNets> {
+pub(super) fn read_nets(section: &mut Section<'_>, key: &str) -> Option<RawNets> {
     let list = section.texts(key, scalar::net)?;
     if list.value.is_empty() {
         section.report.error(&list.at, "is empty: name a network");

@@ -85,7 +85,7 @@ const fn action(value: u8) -> Result<PolicyAction, DecodeError> {
 }
 
 /// Array of `struct xfrm_user_tmpl`.
-fn templates(attr: Fields<'_>) -> Result<Vec<Template>, DecodeError> {
+pub(super) fn templates(attr: Fields<'_>) -> Result<Vec<Template>, DecodeError> {
     attr.rest().chunks(uapi::USER_TMPL_LEN).map(|bytes| template(Fields::new(bytes))).collect()
 }
 

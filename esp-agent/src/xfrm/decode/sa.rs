@@ -76,7 +76,7 @@ fn attributes(fields: Fields<'_>, attrs: Attrs<'_>, suite: Suite, keys: KeyPrint
         selector: Some(selector(fields, 0, family)?).filter(|own| !selects_all(own)),
         encap: attrs.find(uapi::ENCAP).map(|attr| encap(attr, family)).transpose()?,
         limits: limits(fields, 96)?,
-        dir: attrs.find(uapi::SA_DIR).map(|attr| attr.u8(0)).transpose()?.and_then(direction),
+        dir: dir(attrs)?,
         offload: offload(attrs)?,
         output_mark: output_mark(attrs)?,
         tfc_pad: number(attrs, uapi::TFCPAD)?,
@@ -95,7 +95,7 @@ fn output_mark(attrs: Attrs<'_>) -> Result<Mark, DecodeError> {
 }
 
 /// `struct xfrm_replay_state_esn` or `xfrm_replay_state`; without either nothing was sent or received.
-fn sequence(attrs: Attrs<'_>) -> Result<SaStart, DecodeError> {
+pub(super) fn sequence(attrs: Attrs<'_>) -> Result<SaStart, DecodeError> {
     if let Some(esn) = attrs.find(uapi::REPLAY_ESN_VAL) {
         let wide = |low, high| Ok(u64::from(esn.u32(high)?) << 32 | u64::from(esn.u32(low)?));
         return Ok(SaStart { oseq: wide(4, 12)?, seq: wide(8, 16)? });
@@ -145,6 +145,11 @@ fn window(fields: Fields<'_>, attrs: Attrs<'_>) -> Result<u32, DecodeError> {
 fn encap(attr: Fields<'_>, family: u16) -> Result<Encap, DecodeError> {
     let original = Some(attr.addr(8, family)?).filter(|addr| !addr.is_unspecified());
     Ok(Encap { kind: attr.u16(0)?, sport: attr.be16(2)?, dport: attr.be16(4)?, original })
+}
+
+/// `XFRMA_SA_DIR`.
+pub(super) fn dir(attrs: Attrs<'_>) -> Result<Option<SaDir>, DecodeError> {
+    Ok(attrs.find(uapi::SA_DIR).map(|attr| attr.u8(0)).transpose()?.and_then(direction))
 }
 
 const fn direction(number: u8) -> Option<SaDir> {
