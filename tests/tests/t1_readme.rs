@@ -5,7 +5,9 @@
 use clap::CommandFactory as _;
 use esp_agent::{
     cli::{Cli, Command},
-    cmd, config, metrics,
+    cmd,
+    config::{self, new_keys},
+    metrics,
 };
 use esp_common::names;
 use std::{
@@ -84,6 +86,30 @@ fn the_pair_it_shows_is_valid_on_both_gateways() {
         let config = config::load(&dir.path().join(name)).unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!((config.tunnels.len(), config.ifaces.len()), (1, 1), "{name}");
     }
+}
+
+#[test]
+fn the_rotation_it_shows_is_one() {
+    let text = readme();
+    let (_, block, _) = parts(&text, "<!-- example: rotate -->\n");
+    let dir = tempfile::tempdir().expect("a directory");
+    let block = block.replace("/root/new", &dir.path().display().to_string());
+    let mut rotated = Vec::new();
+    for line in block.lines().filter(|line| line.starts_with("esp-agent")) {
+        let words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Ok(cli) = Cli::parse_or_exit_code(words.map(Into::into)) else { panic!("{line}") };
+        if let Command::Pair(args) = &cli.command {
+            cmd::pair::pair(args, &mut Vec::new()).unwrap_or_else(|failure| panic!("{failure}"));
+        } else if let Command::Rotate(args) = &cli.command {
+            let text = fs::read_to_string(args.keys.as_deref().expect("keys")).expect("a file of the pair");
+            let keys = new_keys::parse(&text, dir.path(), "keys").unwrap_or_else(|errors| panic!("{errors}"));
+            assert_eq!(keys.tunnel, args.tunnel);
+            rotated.push(keys);
+        }
+    }
+    let [left, right] = rotated.as_slice() else { panic!("two gateways") };
+    assert_eq!(left.keying.inbound, right.keying.outbound);
+    assert_eq!(left.keying.outbound, right.keying.inbound);
 }
 
 #[test]
