@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Version of the file.
@@ -81,12 +81,18 @@ struct ContentRef<'a> {
 }
 
 impl Rotations {
+    /// The file of `instance`, if there is one.
+    #[must_use]
+    pub fn kept(instance: &Instance) -> Option<PathBuf> {
+        Some(path(instance)).filter(|path| path.exists())
+    }
+
     /// Those of `instance`.
     ///
     /// # Errors
     /// The file cannot be read, is damaged or of another version.
     pub fn of(instance: &Instance) -> Result<Self, RotationError> {
-        let store = FileStore::new(instance.durable_dir.join("rotations.json"));
+        let store = FileStore::new(path(instance));
         let place = instance.clone();
         let prepare = move || place.make_durable_dir().map_err(io::Error::other);
         Self::open(Box::new(store), Box::new(prepare))
@@ -270,6 +276,10 @@ impl Rotations {
         }
         Ok(())
     }
+}
+
+fn path(instance: &Instance) -> PathBuf {
+    instance.durable_dir.join("rotations.json")
 }
 
 fn save(store: &mut dyn Store, entries: &BTreeMap<String, Entry>) -> io::Result<()> {

@@ -9,6 +9,7 @@ use crate::instance::Instance;
 use crate::plan::{Observed, Plan, teardown};
 use crate::probe;
 use crate::record::Record;
+use crate::rotation::Rotations;
 use crate::xfrm::netlink::Netlink;
 use std::io::Write;
 use std::process::ExitCode;
@@ -30,6 +31,11 @@ pub fn detach(global: &Global, out: &mut dyn Write) -> Result<ExitCode, Failure>
         writeln!(out, "- programs on {iface}").map_err(Failure::Output)?;
     }
     writeln!(out, "- maps under {}", instance.pin_dir.display()).map_err(Failure::Output)?;
+    if let Some(path) = Rotations::kept(&instance) {
+        let path = path.display();
+        writeln!(out, "= {path} stays: without it the next run would have retired keys")
+            .map_err(Failure::Output)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
