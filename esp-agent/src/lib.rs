@@ -26,6 +26,7 @@ pub mod nl;
 pub mod pair;
 pub mod picture;
 pub mod plan;
+pub mod privilege;
 pub mod probe;
 pub mod procfs;
 pub mod ready;

@@ -1,5 +1,6 @@
 //! Key material: no `Debug`, wiped when dropped, compared by digest.
 
+use nix::libc;
 use sha2::{Digest as _, Sha256};
 use std::sync::OnceLock;
 use zeroize::Zeroizing;
@@ -12,6 +13,10 @@ impl Secret {
     /// Takes over `bytes`; they are wiped when the secret is dropped.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
+        // Best effort, and never undone: another key may lie on the page. `privilege::seal_memory` says what became
+        // of locking as a whole.
+        // SAFETY: the range is that of a live allocation; locking changes nothing that a program can see.
+        unsafe { libc::mlock(bytes.as_ptr().cast(), bytes.len()) };
         Self(Zeroizing::new(bytes))
     }
 

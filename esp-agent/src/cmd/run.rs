@@ -3,7 +3,7 @@
 use crate::cli::{Global, Run};
 use crate::config::Config;
 use crate::control::server::Control;
-use crate::datapath::{fill::Filler, load, maps::Maps};
+use crate::datapath::{attach, fill::Filler, load, maps::Maps};
 use crate::engine::{Drift, Engine};
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -16,9 +16,11 @@ use crate::sequence::{Ledger, Sequenced};
 use crate::shared::{Scraper, Shared};
 use crate::state::State;
 use crate::supervise::{Tasks, hangup};
-use crate::xfrm::{events::Events, netlink::Netlink};
-use crate::{clock, install, probe};
-use nix::sys::resource::Resource;
+use crate::xfrm::{
+    events::Events,
+    netlink::{Netlink, apart},
+};
+use crate::{clock, install, privilege, probe};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -39,28 +41,26 @@ pub fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
     };
     let ifaces = ifaces(&args, &config)?;
     probe::permitted()?;
-    no_core_dumps()?;
+    let swappable = privilege::seal_memory()?;
     for lint in &config.lints {
         tracing::warn!("{lint}");
     }
     let instance = super::instance(global)?;
     let lock = instance.lock()?;
+    if let Err(error) = apart::socket() {
+        tracing::warn!("failed to make a network namespace to try SAs in: {error}");
+    }
+    attach::learn_names();
+    privilege::cut_down()?;
     // Two workers at least: a full reading of the kernel must not hold up a scrape.
     let workers = std::thread::available_parallelism().map_or(2, |cpus| cpus.get().clamp(2, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Task("runtime", error.into()))?;
-    let outcome = runtime.block_on(start(instance, config, ifaces, args));
+    let outcome = runtime.block_on(start(instance, config, ifaces, args, swappable));
     // A scrape that hangs must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(lock);
     outcome.map(|()| ExitCode::SUCCESS)
-}
-
-/// Keys pass through this process: its memory is never written to a file.
-fn no_core_dumps() -> Result<(), Failure> {
-    let failed = |errno: nix::Error| Failure::Task("core dump limit", errno.into());
-    nix::sys::prctl::set_dumpable(false).map_err(failed)?;
-    nix::sys::resource::setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(failed)
 }
 
 fn ifaces(args: &Run, config: &Config) -> Result<Vec<String>, Failure> {
@@ -74,14 +74,23 @@ fn ifaces(args: &Run, config: &Config) -> Result<Vec<String>, Failure> {
     Ok(ifaces)
 }
 
-async fn start(instance: Instance, config: Config, ifaces: Vec<String>, args: Run) -> Result<(), Failure> {
+async fn start(
+    instance: Instance,
+    config: Config,
+    ifaces: Vec<String>,
+    args: Run,
+    swappable: Option<String>,
+) -> Result<(), Failure> {
     // Pins that are gone say nothing about SAs and policies.
     let fresh = !super::pins(&instance).exist() && !Record::exists(&instance);
     let teardown = args.teardown;
     let place = instance.clone();
     let ready = Ready::default();
     let outcome = match bring_up(instance, config, ifaces, args, &ready).await {
-        Ok((engine, following, listener)) => serve_until_told(engine, following, listener, ready).await,
+        Ok((engine, following, listener)) => {
+            engine.shared.state().lacks.extend(swappable);
+            serve_until_told(engine, following, listener, ready).await
+        }
         Err(failure) if fresh => {
             // A first start that fails leaves the host as it was. What it says is why it failed.
             if let Err(second) = super::detach::all(&place).await {

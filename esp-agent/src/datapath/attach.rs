@@ -6,6 +6,8 @@ mod slot;
 mod tc;
 mod xdp;
 
+pub use xdp::learn_names;
+
 use super::{
     DatapathError, clsact,
     fill::Filler,

@@ -48,7 +48,14 @@ impl Exchange {
     /// # Errors
     /// What the kernel says.
     pub fn open(family: isize) -> io::Result<Self> {
-        let socket = Socket::open(family)?;
+        Self::over(Socket::open(family)?)
+    }
+
+    /// Uses `socket`, which nobody else uses meanwhile.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn over(socket: Socket) -> io::Result<Self> {
         socket.set_timeout(TIMEOUT_S)?;
         Ok(Self { socket, buffer: Buffer::default(), seq: 0 })
     }

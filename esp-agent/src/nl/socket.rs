@@ -4,6 +4,7 @@ use super::fields::DecodeError;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 use std::io;
+use std::os::fd::{AsFd as _, FromRawFd as _, IntoRawFd as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Messages of a dump come in datagrams of at most 32 KiB (Linux `netlink_recvmsg`), events are smaller.
@@ -32,6 +33,17 @@ impl Socket {
     #[must_use]
     pub const fn port(&self) -> u32 {
         self.port
+    }
+
+    /// A second handle of the same socket.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let fd = self.socket.as_fd().try_clone_to_owned()?.into_raw_fd();
+        // SAFETY: `fd` is a netlink socket that was just given up by its owner, so nobody else closes it.
+        let socket = unsafe { netlink_sys::Socket::from_raw_fd(fd) };
+        Ok(Self { socket, port: self.port })
     }
 
     /// Joins multicast `groups` with a receive buffer of `room` bytes, and turns to non-blocking.

@@ -1,5 +1,6 @@
 //! The real [`Xfrm`]: one blocking netlink socket.
 
+pub mod apart;
 mod explain;
 
 use super::error::{dir_text, policy_text, sa_text, selector_text};
@@ -10,7 +11,6 @@ use crate::nl::frame::Frame;
 use crate::nl::message::{DUMP, Message, REQUEST};
 use crate::nl::{DecodeError, NetlinkError};
 use netlink_sys::protocols::NETLINK_XFRM;
-use nix::sched::{CloneFlags, unshare};
 use std::io;
 
 /// The SAD and the SPD of the network namespace of the thread that opened it; usable from any thread after.
@@ -160,14 +160,8 @@ impl Xfrm for Netlink {
         })
     }
 
-    /// The namespace lives as long as its socket.
     fn apart(&self) -> io::Result<Box<dyn Xfrm>> {
-        let opened = std::thread::spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET)?;
-            Self::open().map_err(io::Error::other)
-        });
-        let opened = opened.join().map_err(|_| io::Error::other("its thread panicked"))?;
-        Ok(Box::new(opened?))
+        Ok(Box::new(Self(Exchange::over(apart::socket()?)?)))
     }
 
     fn default_policy(&mut self) -> Result<Option<DefaultPolicy>, XfrmError> {

@@ -111,6 +111,13 @@ impl Launch {
         self
     }
 
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Serves metrics elsewhere than on 127.0.0.1:9754.
     #[must_use]
     pub const fn metrics(mut self, addr: SocketAddr) -> Self {

@@ -10,6 +10,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::path::Path;
 use tempfile::NamedTempFile;
 
 /// The gateway.
@@ -74,6 +75,21 @@ impl Gateway {
         Ok(())
     }
 
+    /// Starts the agent with its log at trace level.
+    ///
+    /// # Errors
+    /// When it does not get there: with its log.
+    pub fn start_loudest(&mut self) -> Result<()> {
+        self.agent = Some(self.launch().env("ESP_AGENT_LOG", "trace").start()?);
+        Ok(())
+    }
+
+    /// Where the configuration is.
+    #[must_use]
+    pub fn config_path(&self) -> &Path {
+        self.config.path()
+    }
+
     /// Starts the agents of several gateways at the same time: most of a start is the kernel's verifier.
     ///
     /// # Errors
@@ -93,6 +109,18 @@ impl Gateway {
     /// # Errors
     /// When it refuses it: with its log.
     pub fn reload(&self, config: &str) -> Result<()> {
+        self.hang_up(config, [1, 0])
+    }
+
+    /// Has the agent read a new configuration, and waits until it has refused it.
+    ///
+    /// # Errors
+    /// When it takes it over: with its log.
+    pub fn reload_refused(&self, config: &str) -> Result<()> {
+        self.hang_up(config, [0, 1])
+    }
+
+    fn hang_up(&self, config: &str, [taken, refused]: [u64; 2]) -> Result<()> {
         let agent = self.agent()?;
         let reloads = || -> Result<[u64; 2]> {
             let scrape = agent.scrape()?;
@@ -108,7 +136,7 @@ impl Gateway {
             Ok(now)
         };
         let now = until_ok(PATIENCE, "the configuration to be read again", done)?;
-        ensure!(now == [ok + 1, failed], "the configuration was not taken over:\n{}", agent.log());
+        ensure!(now == [ok + taken, failed + refused], "the reload ended otherwise:\n{}", agent.log());
         Ok(())
     }
 

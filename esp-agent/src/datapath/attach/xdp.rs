@@ -6,13 +6,15 @@ use super::{
 };
 use crate::datapath::{DatapathError, pins::Pins};
 use aya::programs::{
-    Xdp, XdpMode,
+    ProgramInfo, Xdp, XdpMode,
     links::{FdLink, PinnedLink},
     loaded_programs,
     xdp::XdpLink,
 };
 use esp_common::{IfaceSlot, names};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Attaches it in mode `how`, or replaces the one of an earlier agent that was in the same mode.
 pub(super) fn attach(
@@ -52,7 +54,17 @@ fn update_xdp(program: &mut Xdp, path: &Path) -> Option<()> {
     FdLink::try_from(program.take_link(id).ok()?).map(drop).ok()
 }
 
+/// Names of the programs that were loaded when the agent started. Only `CAP_SYS_ADMIN` may ask the kernel for them
+/// (`bpf_prog_get_fd_by_id` in kernel/bpf/syscall.c), and the agent gives that up.
+static NAMES: OnceLock<BTreeMap<u32, String>> = OnceLock::new();
+
+/// Learns the names while that is permitted, to say later whose program is in the way.
+pub fn learn_names() {
+    let name = |program: ProgramInfo| Some((program.id(), program.name_as_str()?.to_owned()));
+    NAMES.get_or_init(|| loaded_programs().flatten().filter_map(name).collect());
+}
+
+/// Empty for a program that was loaded later.
 fn program_name(id: u32) -> String {
-    let program = loaded_programs().flatten().find(|program| program.id() == id);
-    program.and_then(|program| program.name_as_str().map(str::to_owned)).unwrap_or_default()
+    NAMES.get().and_then(|names| names.get(&id)).cloned().unwrap_or_default()
 }
