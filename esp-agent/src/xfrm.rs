@@ -57,7 +57,7 @@ pub trait Xfrm {
     fn sa(&mut self, id: &SaId) -> Result<Option<ObservedSa>, XfrmError>;
 
     /// Changes an SA in place (`XFRM_MSG_UPDSA`): its sequence numbers go on. The kernel takes over limits,
-    /// output mark, `if_id`, and the encapsulation and care-of address of an SA that has one; all else stays.
+    /// output mark, `if_id`, and the encapsulation of an SA that has one; all else stays.
     ///
     /// # Errors
     /// [`XfrmError::UpdateSa`]; `ESRCH` when there is none.

@@ -5,10 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect, in its helpers too")]
 
 use esp_agent::secret::Secret;
+use esp_agent::xfrm::decode;
 use esp_agent::xfrm::encode::{self, EncodeError};
 use esp_agent::xfrm::model::{
-    Algo, ESP, Encap, Limits, Mark, Mode, Net, Policy, PolicyAction, PolicyDir, PolicyId, Port, Sa, SaDir,
-    SaId, SaKeys, Selector, Suite, Template,
+    AH, Algo, COMP, DefaultPolicy, ESP, Encap, Limits, Mark, Mode, Net, Policy, PolicyAction, PolicyDir,
+    PolicyId, Port, Sa, SaDir, SaId, SaKeys, SaStart, Selector, Suite, Template,
 };
 use esp_common::Spi;
 use std::path::Path;
@@ -106,6 +107,84 @@ fn every_other_attribute() {
     assert_bytes("sa_encap", &encode::new_sa(&sa, &keys).unwrap());
 }
 
+#[test]
+fn every_flag_and_mark_and_first_sequence_numbers() {
+    let (sa, keys) = aead("rfc4106(gcm(aes))", GCM_KEY);
+    let host = |src, dst| Some(selector(src, dst, 32));
+    let sa = Sa {
+        id: id("10.66.66.1", 0x1005),
+        mode: Mode::Beet,
+        reqid: 9,
+        flags: 0x7f,
+        extra_flags: 3,
+        output_mark: Mark { value: 0x11, mask: 0xff },
+        tfc_pad: 600,
+        start: SaStart { oseq: 9, seq: 7 },
+        selector: host("192.168.1.1", "192.168.2.1"),
+        ..sa
+    };
+    // Behind 0 the whole window counts as received; iproute2 leaves it open to replays.
+    let mut theirs = golden("sa_options");
+    let bitmap = 16 + 224 + 96 + 12;
+    assert_eq!(theirs[bitmap..bitmap + 4], [0; 4]);
+    theirs[bitmap..bitmap + 4].fill(0xff);
+    assert_eq!(*encode::new_sa(&sa, &keys).unwrap(), theirs);
+    let (sa, keys) = aead("rfc4106(gcm(aes))", GCM_KEY);
+    let start = SaStart { oseq: 0x2_0000_0009, seq: 0x1_0000_0007 };
+    let sa = Sa { id: id("10.66.66.1", 0x1006), reqid: 9, replay_window: 128, esn: true, start, ..sa };
+    let mut theirs = golden("sa_sequence");
+    let attribute = theirs.len() - 28;
+    theirs.extend([0xff; 16]);
+    theirs[..4].copy_from_slice(&380_u32.to_ne_bytes());
+    theirs[attribute..attribute + 2].copy_from_slice(&44_u16.to_ne_bytes());
+    assert_eq!(*encode::new_sa(&sa, &keys).unwrap(), theirs);
+    let narrow = encode::new_sa(&Sa { esn: false, ..sa }, &keys).unwrap_err();
+    assert_eq!(narrow, EncodeError::Sequence);
+}
+
+#[test]
+fn the_other_protocols() {
+    let (sa, keys) = lab();
+    let other = |proto, spi| SaId { proto, ..id("10.66.66.1", spi) };
+    let base = Sa { reqid: 9, mode: Mode::Transport, ..sa };
+    let auth = Some(Algo { name: "hmac(sha256)".into(), key_bits: 128, icv_bits: 128 });
+    let suite = Suite { auth, ..Suite::default() };
+    let ah = Sa { id: other(AH, 0x1007), replay_window: 32, suite, ..base.clone() };
+    assert_bytes("sa_ah", &encode::new_sa(&ah, &keys).unwrap());
+    let comp = Some(Algo { name: "deflate".into(), key_bits: 0, icv_bits: 0 });
+    let suite = Suite { comp, ..Suite::default() };
+    let comp = Sa { id: other(COMP, 0x1008), suite, ..base };
+    assert_bytes("sa_comp", &encode::new_sa(&comp, &keys).unwrap());
+}
+
+#[test]
+fn change_an_sa_and_ask_for_one() {
+    let (sa, keys) = aead("rfc4106(gcm(aes))", GCM_KEY);
+    let limits = Limits { hard_packets: Some(77), ..Limits::NONE };
+    let sa = Sa { id: id("10.66.66.1", 0x1000), reqid: 7, flags: 32, limits, ..sa };
+    assert_bytes("sa_update", &encode::update_sa(&sa, &keys).unwrap());
+    // iproute2 names the source here too, and asks for no ack.
+    let id = SaId { mark: Mark { value: 0x11, mask: 0xff }, ..id("10.66.66.1", 0x1004) };
+    let mut theirs = golden("sa_get");
+    theirs.drain(40..60);
+    (theirs[0], theirs[6]) = (theirs[0] - 20, 5);
+    assert_eq!(*encode::get_sa(&id), theirs);
+}
+
+#[test]
+fn the_default_policy() {
+    let (inbound, forward, outbound) = (PolicyAction::Block, PolicyAction::Block, PolicyAction::Allow);
+    let blocked = DefaultPolicy { inbound, forward, outbound };
+    assert_bytes("default_set", &encode::set_default(blocked));
+    assert_eq!(decode::default_policy(&golden("default_set")[16..]), Ok(blocked));
+    let mut theirs = golden("default_get");
+    theirs[6] = 5;
+    assert_eq!(*encode::get_default(), theirs);
+    for broken in [&[1, 1][..], &[1, 3, 1], &[0, 1, 1]] {
+        assert!(decode::default_policy(broken).is_err(), "{broken:?}");
+    }
+}
+
 /// iproute2 names the source too (`XFRMA_SRCADDR`); the kernel looks at it only for protocols without an SPI
 /// (`xfrm_user_state_lookup`).
 #[test]
@@ -180,6 +259,37 @@ fn policy_in_transport_mode() {
 }
 
 #[test]
+fn policies_for_icmp_types_interfaces_and_gre_keys() {
+    let full = |port| Port { port, mask: u16::MAX };
+    let nets = |proto, sport, dport| Selector {
+        dst: Net { addr: addr("10.2.0.0"), len: 16 },
+        proto,
+        sport: full(sport),
+        dport: full(dport),
+        ..selector("10.1.0.0", "10.1.0.0", 16)
+    };
+    let mut comp = Template { proto: COMP, mode: Mode::Transport, ..template("0.0.0.0", "0.0.0.0") };
+    (comp.reqid, comp.optional) = (3, true);
+    let tunnel = Template { reqid: 7, ..template("10.55.55.1", "10.66.66.1") };
+    let id = PolicyId { selector: Selector { ifindex: 1, ..nets(1, 8, 0) }, ..lab_policy().id };
+    let icmp = Policy {
+        id,
+        priority: 7,
+        flags: 2,
+        limits: Limits { hard_add_s: Some(60), ..Limits::NONE },
+        templates: vec![comp, tunnel],
+        ..lab_policy()
+    };
+    // As in transport mode, iproute2 leaves a family 0.
+    let mut theirs = golden("policy_icmp");
+    theirs[16 + 168 + 4 + 24] = 2;
+    assert_eq!(*encode::new_policy(&icmp).unwrap(), theirs);
+    let id = PolicyId { selector: nets(47, 1, 2), ..lab_policy().id };
+    let gre = Policy { id, action: PolicyAction::Block, templates: Vec::new(), ..lab_policy() };
+    assert_bytes("policy_gre", &encode::new_policy(&gre).unwrap());
+}
+
+#[test]
 fn policy_that_blocks() {
     let mut id = lab_policy().id;
     id.selector.src = Net { addr: addr("10.0.0.0"), len: 8 };
@@ -218,20 +328,13 @@ fn aead(name: &str, key: &str) -> (Sa, SaKeys) {
 }
 
 fn lab_policy() -> Policy {
-    Policy {
-        id: PolicyId {
-            selector: selector("192.168.1.0", "192.168.2.0", 24),
-            dir: PolicyDir::Out,
-            mark: Mark::default(),
-            if_id: 0,
-        },
-        priority: 0,
-        action: PolicyAction::Allow,
-        flags: 0,
-        templates: vec![template("10.55.55.1", "10.66.66.1")],
-        limits: Limits::default(),
-        offload: None,
-    }
+    let id = PolicyId {
+        selector: selector("192.168.1.0", "192.168.2.0", 24),
+        dir: PolicyDir::Out,
+        mark: Mark::default(),
+        if_id: 0,
+    };
+    Policy { templates: vec![template("10.55.55.1", "10.66.66.1")], ..Policy::bare(id) }
 }
 
 fn fwd_policy() -> Policy {
@@ -265,18 +368,11 @@ fn template(src: &str, dst: &str) -> Template {
 }
 
 fn selector(src: &str, dst: &str, len: u8) -> Selector {
-    Selector {
-        src: Net { addr: addr(src), len },
-        dst: Net { addr: addr(dst), len },
-        proto: 0,
-        sport: Port::default(),
-        dport: Port::default(),
-        ifindex: 0,
-    }
+    Selector::between(Net { addr: addr(src), len }, Net { addr: addr(dst), len })
 }
 
 fn id(dst: &str, spi: u32) -> SaId {
-    SaId { dst: addr(dst), spi: Spi::new(spi), proto: ESP, mark: Mark::default() }
+    SaId::esp(addr(dst), Spi::new(spi))
 }
 
 fn addr(text: &str) -> std::net::IpAddr {

@@ -9,10 +9,10 @@ use esp_agent::nl::ack;
 use esp_agent::nl::fields::DecodeError;
 use esp_agent::nl::frame::Frames;
 use esp_agent::secret::{KeyPrint, Secret};
-use esp_agent::xfrm::decode::{Event, event, policy, sa};
+use esp_agent::xfrm::decode::{Event, default_policy, event, policy, sa};
 use esp_agent::xfrm::model::{
-    Algo, ESP, Encap, Limits, Mark, Mode, Net, ObservedSa, PolicyDir, PolicyId, Port, SaDir, SaId, SaKeys,
-    Selector,
+    AH, Algo, COMP, ESP, Encap, Limits, Mark, Mode, Net, ObservedSa, PolicyDir, PolicyId, Port, SaDir, SaId,
+    SaKeys, SaStart, Selector,
 };
 use esp_common::Spi;
 use proptest::prelude::*;
@@ -61,6 +61,22 @@ fn an_sa_with_every_attribute() {
         ifindex: 0,
     };
     assert_eq!(seen.selector, Some(selector));
+}
+
+#[test]
+fn an_sa_with_every_flag_and_the_numbers_it_has_come_to() {
+    let seen = decoded_sa("sa_options");
+    assert_eq!(
+        (seen.sa.mode, seen.sa.flags, seen.sa.extra_flags, seen.sa.tfc_pad),
+        (Mode::Beet, 0x7f, 3, 600)
+    );
+    assert_eq!(seen.sa.output_mark, Mark { value: 0x11, mask: 0xff });
+    assert_eq!(seen.now, SaStart { oseq: 9, seq: 7 });
+    let wide = decoded_sa("sa_sequence").now;
+    assert_eq!(wide, SaStart { oseq: 0x2_0000_0009, seq: 0x1_0000_0007 });
+    let [ah, comp] = ["sa_ah", "sa_comp"].map(|file| decoded_sa(file).sa);
+    assert_eq!((ah.id.proto, ah.suite.auth.map(|auth| auth.icv_bits)), (AH, Some(128)));
+    assert_eq!((comp.id.proto, comp.suite.comp.map(|comp| comp.name)), (COMP, Some("deflate".into())));
 }
 
 #[test]
@@ -197,7 +213,14 @@ fn an_error_has_the_kernels_words() {
     assert_eq!(short, Some(Err(DecodeError::Short { need: 4, have: 3 })));
 }
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 23] = [
+    "sa_options",
+    "sa_sequence",
+    "sa_ah",
+    "sa_comp",
+    "sa_update",
+    "policy_icmp",
+    "default_set",
     "sa_lab",
     "sa_gcm",
     "sa_chacha",
@@ -256,6 +279,9 @@ fn decode_all(datagram: &[u8]) {
         messages += 1;
         let Ok(frame) = frame else { continue };
         drop((event(&frame), ack::read(&frame)));
+        // What a dump or a single question would hand over.
+        drop((sa(frame.body), policy(frame.body)));
+        assert!(default_policy(frame.body).is_err() || frame.body.len() >= 3);
         drop((esp_agent::net::decode::link(&frame), esp_agent::net::decode::address(&frame)));
     }
     assert!(messages <= datagram.len().div_ceil(16), "{messages} messages in {} bytes", datagram.len());

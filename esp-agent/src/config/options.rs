@@ -52,7 +52,6 @@ pub const OPTIONS: &[OptionRow] = &[
     row("sa", "nat_keepalive", "no word", "Linux 6.11"),
     row("sa", "cpu", "pcpu-num", "Linux 6.13"),
     row("sa", "offload", "offload crypto, packet", "packet: Linux 6.2; needs a NIC that can"),
-    row("sa", "care_of", "coa", ""),
     row("sa", "tunnel", "no word", "the tunnel that its packets are counted for"),
     row("sa.selector", "src", "sel src", ""),
     row("sa.selector", "dst", "sel dst", ""),
@@ -107,7 +106,7 @@ pub const OPTIONS: &[OptionRow] = &[
     row(
         "sa",
         "",
-        "mode ro, in_trigger; proto route2, hao",
+        "mode ro, in_trigger; proto route2, hao; coa",
         "Mobile IPv6 daemons make them; read, never made",
     ),
     row("sa", "", "mode iptfs", "Linux 6.14; read, never made"),

@@ -33,7 +33,6 @@ pub fn sa(desired: &Sa, observed: &ObservedSa) -> Vec<&'static str> {
             ("output mark", |sa, seen| sa.output_mark = seen.output_mark),
             ("tfc padding", |sa, seen| sa.tfc_pad = seen.tfc_pad),
             ("nat keepalive", |sa, seen| sa.nat_keepalive_s = seen.nat_keepalive_s),
-            ("care-of address", |sa, seen| sa.care_of = seen.care_of),
             ("cpu", |sa, seen| sa.pcpu = seen.pcpu),
         ],
     )

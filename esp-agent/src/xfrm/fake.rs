@@ -118,7 +118,6 @@ impl Xfrm for FakeXfrm {
             .map_err(|source| XfrmError::UpdateSa { spi: sa.id.spi, dst: sa.id.dst, source })?;
         seen.sa = Sa {
             encap: sa.encap,
-            care_of: sa.care_of,
             output_mark: sa.output_mark,
             if_id: sa.if_id,
             limits: sa.limits,

@@ -226,8 +226,6 @@ pub struct Sa {
     pub tfc_pad: u32,
     /// Seconds between NAT keepalives that the kernel sends (Linux 6.11); 0 is none.
     pub nat_keepalive_s: u32,
-    /// Care-of address of Mobile IPv6 (`XFRMA_COADDR`).
-    pub care_of: Option<IpAddr>,
     /// The CPU that the SA is for (RFC 9611, Linux 6.13).
     pub pcpu: Option<u32>,
     /// Where its sequence numbers begin. Not compared: they move on.
@@ -275,7 +273,6 @@ impl Sa {
             output_mark: Mark::default(),
             tfc_pad: 0,
             nat_keepalive_s: 0,
-            care_of: None,
             pcpu: None,
             start: SaStart::default(),
         }

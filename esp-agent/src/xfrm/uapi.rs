@@ -55,8 +55,6 @@ pub const POLICY: u16 = 7;
 pub const LTIME_VAL: u16 = 9;
 /// `XFRMA_REPLAY_VAL`: `struct xfrm_replay_state`.
 pub const REPLAY_VAL: u16 = 10;
-/// `XFRMA_COADDR`: `xfrm_address_t`.
-pub const COADDR: u16 = 14;
 /// `XFRMA_POLICY_TYPE`: `struct xfrm_userpolicy_type`.
 pub const POLICY_TYPE: u16 = 16;
 /// `XFRMA_MIGRATE`: `struct xfrm_user_migrate`, one or more.

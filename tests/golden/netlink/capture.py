@@ -11,7 +11,8 @@ import struct
 import subprocess
 
 KINDS = {"XFRM_MSG_NEWSA": 0x10, "XFRM_MSG_DELSA": 0x11, "XFRM_MSG_NEWPOLICY": 0x13, "XFRM_MSG_DELPOLICY": 0x14,
-         "XFRM_MSG_UPDPOLICY": 0x19}
+         "XFRM_MSG_UPDPOLICY": 0x19, "XFRM_MSG_UPDSA": 0x1a, "XFRM_MSG_GETSA": 0x12, "XFRM_MSG_SETDEFAULT": 0x27,
+         "XFRM_MSG_GETDEFAULT": 0x28}
 FLAGS = {"NLM_F_REQUEST": 1, "NLM_F_ACK": 4}
 MESSAGE = re.compile(r'nlmsg_len=(\d+), nlmsg_type=(\w+), nlmsg_flags=([\w|]+), nlmsg_seq=\d+, nlmsg_pid=(\d+)\}, "([^"]*)"')
 

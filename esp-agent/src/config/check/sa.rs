@@ -7,7 +7,6 @@ use crate::config::raw::sa::RawSa;
 use crate::config::raw::sa_options::RawSaOptions;
 use crate::config::report::{Located, Report};
 use crate::xfrm::model::{COMP, Encap, Offload, Sa, SaDir, SaId, SaStart};
-use std::net::IpAddr;
 
 /// Checks an SA; `None` when something that it needs is missing.
 pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<KeyedSa>> {
@@ -25,7 +24,7 @@ pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<Ke
     let (spi, mode, protection) = (raw.spi?, raw.mode?, raw.protection?);
     let options = raw.options;
     check_options(&options, raw.encap.is_some(), report);
-    check_start(&options, raw.replay.esn, dst.value, report);
+    check_start(&options, raw.replay.esn, report);
     let dir = options.dir.map(|dir| dir.value);
     let sa = Sa {
         reqid: raw.reqid,
@@ -57,7 +56,6 @@ pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<Ke
             dport: ports.far,
             original: None,
         }),
-        care_of: options.care_of.map(|addr| addr.value),
         start: options.start.value,
         ..Sa::bare(
             SaId { proto: raw.proto.value, mark: raw.mark, ..SaId::esp(dst.value, spi.value) },
@@ -80,13 +78,10 @@ fn check_compression(raw: &RawSa, report: &Report) {
     }
 }
 
-fn check_start(options: &RawSaOptions, esn: bool, dst: IpAddr, report: &Report) {
+fn check_start(options: &RawSaOptions, esn: bool, report: &Report) {
     let SaStart { oseq, seq } = options.start.value;
     if !esn && oseq.max(seq) > u64::from(u32::MAX) {
         report.error(&options.start.at, "is beyond 32 bits, which needs `esn`");
-    }
-    if let Some(addr) = options.care_of.as_ref().filter(|addr| addr.value.is_ipv4() != dst.is_ipv4()) {
-        report.error(&addr.at, "is of another family than `dst`");
     }
 }
 

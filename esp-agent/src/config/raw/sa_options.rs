@@ -5,7 +5,6 @@ use crate::config::report::{At, Located};
 use crate::config::scalar;
 use crate::config::section::Section;
 use crate::xfrm::model::{Limits, Mark, SaDir, SaStart, Selector};
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// Options that all have a meaning of "not set".
@@ -20,7 +19,6 @@ pub(in crate::config) struct RawSaOptions {
     pub(in crate::config) nat_keepalive: Option<Located<Duration>>,
     pub(in crate::config) cpu: Option<Located<u32>>,
     pub(in crate::config) offload: Option<RawOffload>,
-    pub(in crate::config) care_of: Option<Located<IpAddr>>,
     pub(in crate::config) start: Located<SaStart>,
 }
 
@@ -61,7 +59,6 @@ impl RawSaOptions {
             nat_keepalive: section.text("nat_keepalive", scalar::seconds),
             cpu: scalar::located32(section, "cpu", 0),
             offload: read_offload(section),
-            care_of: section.text("care_of", scalar::host_addr),
             start: read_start(section),
         }
     }

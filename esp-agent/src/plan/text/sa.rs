@@ -88,9 +88,6 @@ fn write_rare(f: &mut fmt::Formatter<'_>, sa: &Sa) -> fmt::Result {
     if sa.nat_keepalive_s != 0 {
         write!(f, " nat-keepalive {}s", sa.nat_keepalive_s)?;
     }
-    if let Some(addr) = sa.care_of {
-        write!(f, " coa {addr}")?;
-    }
     if let Some(cpu) = sa.pcpu {
         write!(f, " cpu {cpu}")?;
     }

@@ -81,7 +81,6 @@ fn attributes(fields: Fields<'_>, attrs: Attrs<'_>, suite: Suite, keys: KeyPrint
         output_mark: output_mark(attrs)?,
         tfc_pad: number(attrs, uapi::TFCPAD)?,
         nat_keepalive_s: number(attrs, uapi::NAT_KEEPALIVE_INTERVAL)?,
-        care_of: attrs.find(uapi::COADDR).map(|attr| attr.addr(0, family)).transpose()?,
         pcpu: attrs.find(uapi::SA_PCPU).map(|attr| attr.u32(0)).transpose()?,
         start: SaStart::default(),
     })

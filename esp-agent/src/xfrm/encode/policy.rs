@@ -42,7 +42,7 @@ pub fn delete_policy(id: &PolicyId) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
 pub fn get_default() -> Zeroizing<Vec<u8>> {
     let mut message = Message::new(uapi::GETDEFAULT, REQUEST | ACK);
     // struct xfrm_userpolicy_default, which the kernel wants there and does not read.
-    message.zeros(3).zeros(1);
+    message.zeros(3);
     message.finish()
 }
 
@@ -57,7 +57,6 @@ pub fn set_default(policy: DefaultPolicy) -> Zeroizing<Vec<u8>> {
             PolicyAction::Block => 1,
         });
     }
-    message.zeros(1);
     message.finish()
 }
 

@@ -18,7 +18,7 @@ pub fn new_sa(sa: &Sa, keys: &SaKeys) -> Result<Zeroizing<Vec<u8>>, EncodeError>
 }
 
 /// The message that changes the SA with the id of `sa`. The kernel takes over limits, output mark, `if_id`, and
-/// the encapsulation and care-of address of an SA that has one, nothing else (`xfrm_state_update`); a larval SA is
+/// the encapsulation of an SA that has one, nothing else (`xfrm_state_update`); a larval SA is
 /// replaced as a whole.
 ///
 /// # Errors
@@ -34,22 +34,18 @@ fn whole(kind: u16, sa: &Sa, keys: &SaKeys) -> Result<Zeroizing<Vec<u8>>, Encode
     if let Some(udp) = &sa.encap {
         encap(&mut message, udp);
     }
+    replay(&mut message, sa)?;
     if sa.extra_flags != 0 {
         number(&mut message, uapi::SA_EXTRA_FLAGS, sa.extra_flags);
     }
     mark(&mut message, sa.id.mark);
     if_id(&mut message, sa.if_id);
-    replay(&mut message, sa)?;
-    output_mark(&mut message, sa.output_mark);
-    for (kind, value) in [(uapi::TFCPAD, sa.tfc_pad), (uapi::NAT_KEEPALIVE_INTERVAL, sa.nat_keepalive_s)] {
-        if value != 0 {
-            number(&mut message, kind, value);
-        }
+    if sa.tfc_pad != 0 {
+        number(&mut message, uapi::TFCPAD, sa.tfc_pad);
     }
-    if let Some(addr) = sa.care_of {
-        message.attr(uapi::COADDR, |attr| {
-            attr.addr(addr);
-        });
+    output_mark(&mut message, sa.output_mark);
+    if sa.nat_keepalive_s != 0 {
+        number(&mut message, uapi::NAT_KEEPALIVE_INTERVAL, sa.nat_keepalive_s);
     }
     if let Some(cpu) = sa.pcpu {
         number(&mut message, uapi::SA_PCPU, cpu);
