@@ -28,6 +28,7 @@ pub mod strategy;
 pub mod stream;
 pub mod tables;
 pub mod tally;
+pub mod traced;
 pub mod wait;
 pub mod wire;
 pub mod world;
