@@ -2,6 +2,7 @@
 
 use crate::netns::Netns;
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     collections::BTreeMap,
@@ -55,7 +56,8 @@ impl std::fmt::Display for Arrived {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { sent, lost, twice, took } = self;
         let rate = *sent as f64 / took.as_secs_f64();
-        write!(f, "{sent} sent, {rate:.0} a second, lost {lost:?}, {twice} twice")
+        write!(f, "{sent} sent, {rate:.0} a second, {twice} twice, lost in {} runs", lost.len())?;
+        lost.iter().take(5).try_for_each(|run| write!(f, " {run:?}"))
     }
 }
 
@@ -118,7 +120,8 @@ fn joined<T>(thread: Option<JoinHandle<Result<T>>>) -> Result<T> {
 fn bound(addr: IpAddr) -> Result<UdpSocket> {
     let socket =
         Socket::new(Domain::for_address(SocketAddr::new(addr, 0)), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_recv_buffer_size(BUFFER)?;
+    // Beyond what the machine lets others have.
+    setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).context("failed to size the receive buffer")?;
     socket.bind(&SocketAddr::new(addr, 0).into()).with_context(|| format!("failed to bind to {addr}"))?;
     socket.set_read_timeout(Some(Duration::from_millis(100)))?;
     Ok(socket.into())

@@ -45,6 +45,8 @@ fn what_cannot_be_done_is_refused_with_the_way_out() -> Result<()> {
     ensure!(code == Some(1) && text.contains("chmod 600 it"), "{code:?}: {text}");
     let (code, text) = said(&rotate(&agent, &keys(0o600)?, &["--outbound-at", "tomorrow"])?);
     ensure!(code == Some(64) && text.contains("a span such as +10s"), "{code:?}: {text}");
+    let (code, text) = said(&rotate(&agent, &keys(0o600)?, &["--outbound-at", "2020-01-01T00:00:00Z"])?);
+    ensure!(code == Some(64) && text.contains("--outbound-at is past"), "{code:?}: {text}");
     let (code, text) = said(&rotate(&agent, &keys(0o600)?, &[])?);
     ensure!(code == Some(64) && text.contains("there is no tunnel \"site-b\""), "{code:?}: {text}");
     for way in ["--switch", "--finish", "--cancel"] {

@@ -6,7 +6,7 @@ use crate::control::client::ask;
 use crate::control::{Request, When};
 use crate::failure::Failure;
 use crate::keys::private;
-use crate::probe;
+use crate::{clock, probe};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,6 +39,10 @@ fn begin(args: &Rotate, path: &Path) -> Result<Request, Failure> {
     let keys = new_keys::parse(&text, path.parent().unwrap_or(Path::new("")), &name)?;
     if keys.tunnel != args.tunnel {
         return Err(Failure::Usage("the keys are for another tunnel: the file names it in `tunnel`"));
+    }
+    // The peer cannot have its keys yet: rather a time zone that was forgotten.
+    if args.outbound_at.is_some_and(|when| matches!(when, When::At(ms) if ms <= clock::unix_ms())) {
+        return Err(Failure::Usage("--outbound-at is past: give a time to come, or a span such as +10s"));
     }
     Ok(Request::Rotate {
         tunnel: keys.tunnel,
