@@ -57,6 +57,8 @@ pub enum Command {
     Plan(Plan),
     /// Show what the agent knows, also while it is stopped.
     Status(Status),
+    /// Print what happens to SAs and policies as it happens, with the names of tunnels and policies, until SIGINT.
+    Monitor(Monitor),
     /// Take away exactly what the agent brought: programs, maps, SAs and policies.
     Detach,
     /// Make a fresh key for a key file.
@@ -119,6 +121,23 @@ pub struct Status {
     /// Print JSON.
     #[arg(long, env = "ESP_AGENT_JSON")]
     pub json: bool,
+}
+
+/// `monitor`.
+#[derive(Args, Debug)]
+pub struct Monitor {
+    /// Configuration whose names are shown. Default: the names that the agent on this host knows.
+    #[arg(short, long, env = "ESP_AGENT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON, one object a line.
+    #[arg(long, env = "ESP_AGENT_JSON")]
+    pub json: bool,
+    /// Show sequence numbers as they move on, too: the kernel then sends an event for every second packet.
+    #[arg(long)]
+    pub progress: bool,
+    /// Bytes of kernel events that may wait for a slow reader. Beyond it everything is read again, and said.
+    #[arg(long, env = "ESP_AGENT_NETLINK_BUFFER", value_name = "BYTES", default_value_t = crate::xfrm::events::ROOM)]
+    pub netlink_buffer: usize,
 }
 
 /// `keygen`.

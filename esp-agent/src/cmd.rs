@@ -3,6 +3,7 @@
 pub mod check;
 pub mod detach;
 pub mod keygen;
+pub mod monitor;
 pub mod pair;
 pub mod plan;
 pub mod rotate;
@@ -30,6 +31,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Plan(args) => plan::plan(&cli.global, &args, out),
         Command::Status(args) => status::status(&cli.global, args.json, out),
+        Command::Monitor(args) => monitor::monitor(&cli.global, &args, out),
         Command::Detach => detach::detach(&cli.global, out),
         Command::Keygen(args) => keygen::keygen(&args, out),
         Command::Pair(args) => pair::pair(&args, out),

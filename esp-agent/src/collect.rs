@@ -175,7 +175,7 @@ fn count_sas(picture: &Picture) -> Vec<SaRow> {
 }
 
 /// The kernel's own word (Linux 6.10), else whose address it ends at.
-fn direction(observed: &ObservedSa, picture: &Picture) -> Option<Direction> {
+pub(crate) fn direction(observed: &ObservedSa, picture: &Picture) -> Option<Direction> {
     let ours = |addr: &IpAddr| picture.locals.contains(addr);
     match observed.sa.dir {
         Some(SaDir::In) => Some(Direction::In),

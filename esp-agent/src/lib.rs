@@ -21,6 +21,7 @@ pub mod keys;
 pub mod log;
 pub mod metrics;
 pub mod mirror;
+pub mod monitor;
 pub mod net;
 pub mod nl;
 pub mod pair;

@@ -7,7 +7,7 @@ use crate::tombstone::{Cause, Tombstone, Tombstones};
 use crate::xfrm::events::Event;
 use crate::xfrm::model::{ESP, Mark, ObservedPolicy, ObservedSa, PolicyId, Sa, SaId};
 use esp_common::Spi;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 /// SAs, policies, own addresses, and the names that a configuration gives them.
@@ -27,6 +27,8 @@ pub struct Picture {
     pub tunnels: HashMap<SaId, String>,
     /// Names of the configuration's policies.
     pub policy_names: HashMap<PolicyId, String>,
+    /// Names of policies that a running agent has told, by index, where there is no configuration at hand.
+    pub told_names: BTreeMap<u32, String>,
     /// Which tunnel an SA belongs to.
     pub stitch: Stitch,
     /// SAs that are gone.
@@ -128,6 +130,7 @@ impl Picture {
             Event::PolicyAdded(policy) | Event::PolicyUpdated(policy) => self.put_policy(*policy),
             Event::PolicyDeleted { index, id } | Event::PolicyExpired { index, id, hard: true } => {
                 self.policies.remove(&index);
+                self.told_names.remove(&index);
                 let old = self.indices.remove(&id).filter(|old| *old != index);
                 old.map(|old| self.policies.remove(&old));
                 Effect::Changed
@@ -157,7 +160,8 @@ impl Picture {
             return if index == 0 { String::new() } else { format!("index {index} (gone)") };
         };
         let id = &observed.policy.id;
-        self.policy_names.get(id).cloned().unwrap_or_else(|| crate::plan::text::PolicyName(id).to_string())
+        let named = self.policy_names.get(id).or_else(|| self.told_names.get(&index));
+        named.cloned().unwrap_or_else(|| crate::plan::text::PolicyName(id).to_string())
     }
 
     /// The tunnel of an SA; empty if none.

@@ -39,7 +39,7 @@ impl Tasks {
     /// # Errors
     /// The first failure.
     pub async fn run(mut self) -> Result<(), Failure> {
-        let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let (mut term, mut int) = signals()?;
         let first = tokio::select! {
             _ = term.recv() => { tracing::info!("SIGTERM: stopping"); Ok(()) }
             _ = int.recv() => { tracing::info!("SIGINT: stopping"); Ok(()) }
@@ -64,6 +64,14 @@ impl Tasks {
 /// The kernel's.
 pub fn hangup() -> Result<Signal, Failure> {
     listen(SignalKind::hangup())
+}
+
+/// SIGTERM and SIGINT.
+///
+/// # Errors
+/// The kernel's.
+pub fn signals() -> Result<(Signal, Signal), Failure> {
+    Ok((listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?))
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {

@@ -87,6 +87,15 @@ fn write_if_id(f: &mut fmt::Formatter<'_>, if_id: u32) -> fmt::Result {
     write!(f, " if_id {if_id:#x}")
 }
 
+/// A selector in the words of a plan.
+pub struct SelectorText<'a>(pub &'a Selector);
+
+impl fmt::Display for SelectorText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_selector(f, self.0)
+    }
+}
+
 fn write_selector(f: &mut fmt::Formatter<'_>, selector: &Selector) -> fmt::Result {
     let Selector { src, dst, proto, sport, dport, ifindex } = selector;
     write!(f, "{}/{} -> {}/{}", src.addr, src.len, dst.addr, dst.len)?;
