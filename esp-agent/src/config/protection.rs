@@ -115,9 +115,9 @@ fn lint_static_nonce(report: &Report, at: &At) {
     report.lint(Lint::new(
         LintCode::StaticNonce,
         at,
-        "a counter-mode cipher with a static key repeats nonces after a restart and gives its plain text away \
-         (RFC 8221 forbids it)",
-        "use a new random key at each start on both sides, or cbc(aes) with hmac(sha256)",
+        "a counter-mode cipher with a static key gives its plain text away when a nonce comes twice (RFC 8221 \
+         section 4.1): the agent keeps the numbers apart across restarts, not across hosts or restored disks",
+        "never run one file on two hosts, and give the tunnel new keys with `rotate`; or take cbc(aes)",
     ));
 }
 
