@@ -116,6 +116,27 @@ fn the_json_form_is_stable_and_parallel_to_the_text() {
 }
 
 #[test]
+fn every_kind_of_step_shows_in_both_forms() {
+    let mut wanted = lab();
+    wanted.sas[0].sa.reqid = 7;
+    wanted.policies[0].policy.priority = 1_000;
+    let mut there = observed(&widened());
+    there.policies.retain(|seen| seen.policy.id != wanted.policies[1].policy.id);
+    let plan = plan(&wanted, &there, &owned(&widened())).unwrap();
+    let kind = |step: &Step| match step {
+        Step::AddSa(_) => "add sa",
+        Step::DeleteSa(_) => "delete sa",
+        Step::AddPolicy(_) => "add policy",
+        Step::UpdatePolicy { .. } => "update policy",
+        Step::DeletePolicy(_) => "delete policy",
+    };
+    let kinds: std::collections::BTreeSet<&str> = plan.steps.iter().map(kind).collect();
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+    golden("every-kind", &plan.to_string());
+    golden("every-kind-json", &format!("{:#}\n", plan.to_json()));
+}
+
+#[test]
 fn no_form_of_a_plan_has_a_key() {
     let plan = plan(&lab(), &Observed::default(), &Owned::default()).unwrap();
     let conflicts = plan_with_foreign_key();
