@@ -100,7 +100,8 @@ fn a_missing_fwd_policy_is_counted_mirrored_scraped_and_explained() -> Result<()
     let lab = Lab::new()?;
     let tunnel = tunnel()?;
     tunnel.by_hand(&lab.server_b, Side::B)?;
-    let mut a = Gateway::new(&lab, Side::A, &format!("reconcile = \"report\"\n{}", tunnel.config(Side::A, "")))?;
+    let mut a =
+        Gateway::new(&lab, Side::A, &format!("reconcile = \"report\"\n{}", tunnel.config(Side::A, "")))?;
     a.start()?;
     assert!(ping(&lab.client_a, CLIENT_B[0], 2)?.complete());
 
