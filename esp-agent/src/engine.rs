@@ -21,12 +21,14 @@ use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::net::{self, Link, NetEvents};
 use crate::plan::Observed;
+use crate::ready::Holder;
 use crate::record::Record;
 use crate::rotation::Rotations;
 use crate::sequence::Sequenced;
 use crate::shared::Shared;
 use crate::snapshot::{TcMode, XdpMode};
 use crate::xfrm::events::Events;
+use esp_common::LEASE_NS;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,9 +36,9 @@ use tokio::signal::unix::Signal;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// A picture is trusted for this long without word from the agent.
-const LEASE: Duration = Duration::from_secs(5);
-/// How often the lease is renewed and the state file written.
+/// How old a lease must be to be written anew.
+const RENEWAL_NS: u64 = 250_000_000;
+/// How often the loop turns at least, and the state file is written.
 const BEAT: Duration = Duration::from_secs(1);
 /// Events that come close together are one change: a rekey is four of them.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -76,6 +78,10 @@ pub struct Engine {
     pub boot_id: String,
     /// What may drift.
     pub drift: Drift,
+    /// A moment of which the maps are complete, in ns of CLOCK_MONOTONIC: all that the kernel told before it is there.
+    pub complete_ns: u64,
+    /// Not ready before that is so for the first time since the programs were attached.
+    pub incomplete: Option<Holder>,
     /// What scrapes read.
     pub shared: Shared,
     /// Logs of a debug object.
@@ -122,11 +128,11 @@ impl Engine {
         };
         let notes = self.filler.fill(&image)?;
         let complete = !notes.iter().any(|note| note.starts_with(FULL));
-        let modes = self.config.guard.as_raw();
+        let (modes, lease) = (self.config.guard.as_raw(), self.lease());
         self.filler.set(|settings| {
             settings.modes = modes;
             settings.synced = u32::from(complete);
-            settings.lease_ns = lease();
+            settings.lease_ns = lease;
         })?;
         let mut state = self.shared.state();
         for note in notes.iter().filter(|note| !state.disabled.contains(note)) {
@@ -187,6 +193,10 @@ impl Engine {
         let mut numbers = every(NUMBERS);
         let mut due: Option<Instant> = None;
         loop {
+            let now = clock::monotonic_ns();
+            if due.is_none() && events.is_drained()? {
+                self.complete(now)?;
+            }
             tokio::select! {
                 () = stop.cancelled() => break,
                 event = events.next() => self.on_xfrm(event?, &mut due)?,
@@ -206,7 +216,7 @@ impl Engine {
                 }
                 _ = beat.tick() => {
                     self.advance_rotations();
-                    self.beat()?;
+                    self.beat();
                 }
                 _ = mirror.tick() => self.mirror()?,
                 _ = sweep.tick() => self.sweep()?,
@@ -219,10 +229,21 @@ impl Engine {
         }
         self.close()
     }
-}
 
-fn lease() -> u64 {
-    clock::monotonic_ns() + u64::try_from(LEASE.as_nanos()).unwrap_or(0)
+    /// Notes that the maps are complete of this moment.
+    fn complete(&mut self, now_ns: u64) -> Result<(), Failure> {
+        self.complete_ns = now_ns;
+        self.incomplete = None;
+        let lease = self.lease();
+        if lease.saturating_sub(self.filler.settings().lease_ns) >= RENEWAL_NS {
+            self.filler.set(|settings| settings.lease_ns = lease)?;
+        }
+        Ok(())
+    }
+
+    fn lease(&self) -> u64 {
+        self.complete_ns.saturating_add(LEASE_NS)
+    }
 }
 
 fn every(period: Duration) -> tokio::time::Interval {

@@ -4,6 +4,11 @@ use crate::guard::{Guard, Mode};
 use crate::selector::RuleRange;
 use bytemuck::{Pod, Zeroable};
 
+/// How long a picture may be trusted after the moment that it is known to be complete of.
+pub const LEASE_NS: u64 = 5_000_000_000;
+/// Above any tick: by so much the datapath's clock may be behind (`CONFIG_HZ` is 100 or more).
+const TICK_NS: u64 = 10_000_000;
+
 /// Written by the agent, read once for each packet.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
@@ -13,7 +18,8 @@ pub struct Settings {
     /// 1 while our picture of the kernel's SAs and policies is complete.
     pub synced: u32,
     /// Until when the picture may be trusted without word from the agent, in ns of CLOCK_MONOTONIC. A guard
-    /// never drops after it: an agent that died cannot know what changed since.
+    /// never drops after it: an agent that died cannot know what changed since. It is [`LEASE_NS`] after the moment of
+    /// which the picture is complete: all that the kernel told before it is in the maps.
     pub lease_ns: u64,
     /// [`Mode::as_raw`] for each [`Guard`].
     pub modes: [u8; 4],
@@ -44,6 +50,13 @@ impl Settings {
     #[must_use]
     pub const fn trusted(&self, now_ns: u64) -> bool {
         self.synced == 1 && now_ns < self.lease_ns
+    }
+
+    /// True when all SAs that the kernel had at `ns` are in the maps.
+    #[inline(always)] // an addition and a compare
+    #[must_use]
+    pub const fn covers(&self, ns: u64) -> bool {
+        ns.saturating_add(LEASE_NS + TICK_NS) < self.lease_ns
     }
 
     /// The mode in force: without a trusted picture nothing is dropped.

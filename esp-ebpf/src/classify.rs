@@ -23,12 +23,16 @@ pub fn inbound<P: Packet, T: Tables>(
     match seen(tables, place, packet.len(), ip, spi, Direction::In, to_port) {
         Seen::Known => Reason::EspKnown,
         Seen::NotOurs => Reason::NotEsp,
-        Seen::Unknown if !tables.is_local(&ip.dst) => Reason::EspForeign,
-        Seen::Unknown if spi.is_zero() => Reason::SpiZero,
-        Seen::Unknown if spi.is_reserved() => Reason::SpiReserved,
-        Seen::Unknown if !place.settings.trusted(place.now_ns) => Reason::UnknownUnsynced,
-        Seen::Unknown if packet.kernel_has(&ip.dst, spi) => Reason::EspKnown,
-        Seen::Unknown => Reason::UnknownSpi,
+        Seen::Unknown { .. } if !tables.is_local(&ip.dst) => Reason::EspForeign,
+        Seen::Unknown { .. } if spi.is_zero() => Reason::SpiZero,
+        Seen::Unknown { .. } if spi.is_reserved() => Reason::SpiReserved,
+        Seen::Unknown { .. } if !place.settings.trusted(place.now_ns) => Reason::UnknownUnsynced,
+        Seen::Unknown { first_ns } => match packet.kernel_has(&ip.dst, spi) {
+            Some(true) => Reason::EspKnown,
+            Some(false) => Reason::UnknownSpi,
+            None if place.settings.covers(first_ns) => Reason::UnknownSpi,
+            None => Reason::UnknownUnsynced,
+        },
     }
 }
 
@@ -56,7 +60,7 @@ pub fn outbound<T: Tables>(tables: &T, place: &Place, len: u32, ip: &Ip, upper: 
     match seen(tables, place, len, ip, spi, Direction::Out, to_port) {
         Seen::Known => Reason::EspKnown,
         Seen::NotOurs => Reason::NotEsp,
-        Seen::Unknown => Reason::EspForeign,
+        Seen::Unknown { .. } => Reason::EspForeign,
     }
 }
 
@@ -73,7 +77,10 @@ fn plain(upper: &Upper) -> Reason {
 
 enum Seen {
     Known,
-    Unknown,
+    /// Since when.
+    Unknown {
+        first_ns: u64,
+    },
     /// UDP that only left from port 4500: without an SA it is some client's ephemeral port, not ESP.
     NotOurs,
 }
@@ -94,9 +101,9 @@ fn seen<T: Tables>(
         return Seen::NotOurs;
     }
     let key = SeenKey { dst: ip.dst, spi, direction: direction.as_raw(), pad: 0, iface: place.iface };
-    tables.count_flow(&key, sa.is_some(), &ip.src, len, place.now_ns);
+    let first_ns = tables.count_flow(&key, sa.is_some(), &ip.src, len, place.now_ns);
     let Some(sa) = sa else {
-        return Seen::Unknown;
+        return Seen::Unknown { first_ns };
     };
     if sa.tunnel != 0 {
         tables.count_tunnel(sa.tunnel, direction, len);

@@ -34,6 +34,6 @@ pub trait Packet {
     fn decrypted_by(&self) -> Option<InnerKey>;
 
     /// Whether the kernel itself has an SA for ESP to `dst` with `spi`: a new one reaches our table some milliseconds
-    /// later. `false` where the kernel cannot be asked.
-    fn kernel_has(&self, dst: &Addr, spi: Spi) -> bool;
+    /// later. `None` where the kernel cannot be asked.
+    fn kernel_has(&self, dst: &Addr, spi: Spi) -> Option<bool>;
 }

@@ -25,8 +25,9 @@ pub trait Tables {
     /// The policy of one rule of an SA.
     fn inner_policy(&self, index: u32) -> u32;
 
-    /// Adds a packet to the flow's counters: `known` ones have room reserved, the others share a bounded table.
-    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64);
+    /// Adds a packet to the flow's counters: `known` ones have room reserved, the others share a bounded table. Hands back
+    /// when this CPU saw the flow first.
+    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) -> u64;
 
     /// Adds a packet to the tunnel's counters.
     fn count_tunnel(&self, tunnel: u32, direction: Direction, len: u32);

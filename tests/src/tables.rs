@@ -15,8 +15,8 @@ pub struct Bytes<'a> {
     pub frame: &'a [u8],
     /// The SA that it claims to have come through.
     pub decrypted_by: Option<InnerKey>,
-    /// The SAs that the kernel has, whether our table has them or not.
-    pub in_sad: &'a [FlowKey],
+    /// The SAs that the kernel has, whether our table has them or not; `None` if it cannot be asked.
+    pub in_sad: Option<&'a [FlowKey]>,
 }
 
 impl Packet for Bytes<'_> {
@@ -32,8 +32,8 @@ impl Packet for Bytes<'_> {
         self.decrypted_by
     }
 
-    fn kernel_has(&self, dst: &Addr, spi: Spi) -> bool {
-        self.in_sad.contains(&FlowKey::new(*dst, spi))
+    fn kernel_has(&self, dst: &Addr, spi: Spi) -> Option<bool> {
+        Some(self.in_sad?.contains(&FlowKey::new(*dst, spi)))
     }
 }
 
@@ -109,13 +109,14 @@ impl Tables for Memory {
         self.world.inner_rules[index as usize].policy
     }
 
-    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) {
+    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) -> u64 {
         let mut seen = self.seen.borrow_mut();
         let nothing = FlowCounter { packets: 0, bytes: 0, first_ns: now_ns, last_ns: now_ns, src: *src };
         let flow = seen.flows.entry((*key, known)).or_insert(nothing);
         flow.packets += 1;
         flow.bytes += u64::from(len);
         flow.last_ns = now_ns;
+        flow.first_ns
     }
 
     fn count_tunnel(&self, tunnel: u32, direction: Direction, len: u32) {

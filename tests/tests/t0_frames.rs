@@ -1,6 +1,6 @@
 //! Every frame of the shared table ends as it says, and no other frame does what none may do. Host only.
 
-use esp_common::{Action, Direction, FlowKey, Guard, GuardKey, Hook, Mode, Reason, SeenKey, Spi};
+use esp_common::{Action, Direction, FlowKey, Guard, GuardKey, Hook, LEASE_NS, Mode, Reason, SeenKey, Spi};
 use esp_datapath::Place;
 use esp_tests::{
     cases::{self, Case},
@@ -93,12 +93,18 @@ fn the_kernel_is_asked_before_an_unknown_spi_is_dropped() {
     let (us, new) = (addr(US), Spi::new(0x0bad_cafe));
     let from_peer = Ipv4::new([10, 66, 66, 1], [10, 55, 55, 1]);
     let frame = Frame::v4(&from_peer, &Payload::esp(new.number(), 1, 64)).build();
-    let world = World::lab();
-    for (in_sad, reason) in [
-        (&[FlowKey::new(us, new)][..], Reason::EspKnown),
-        (&[FlowKey::new(us, Spi::new(1))][..], Reason::UnknownSpi),
-        (&[], Reason::UnknownSpi),
+    let before = [FlowKey::new(us, Spi::new(1))];
+    let after = [before[0], FlowKey::new(us, new)];
+    // Where it cannot be asked, the picture must be complete of a moment after the packet.
+    let [young, old] = [0, 2 * host::NOW_NS + 10_000_000].map(|more| LEASE_NS + more);
+    for (in_sad, lease_ns, reason) in [
+        (Some(&after[..]), old, Reason::EspKnown),
+        (Some(&before[..]), young, Reason::UnknownSpi),
+        (None, old, Reason::UnknownSpi),
+        (None, young, Reason::UnknownUnsynced),
     ] {
+        let mut world = World::lab();
+        world.settings.lease_ns = lease_ns;
         let memory = Memory::new(world.clone());
         let packet = Bytes { frame: &frame, decrypted_by: None, in_sad };
         host::pass(&memory, &host::place(&world), Hook::Xdp, &packet);
@@ -124,7 +130,7 @@ proptest! {
         let memory = Memory::new(world.clone());
         let place = host::place(&world);
         for frame in &frames {
-            host::pass(&memory, &place, Hook::Xdp, &Bytes { frame, decrypted_by: None, in_sad: &[] });
+            host::pass(&memory, &place, Hook::Xdp, &Bytes { frame, decrypted_by: None, in_sad: None });
         }
         let seen = memory.seen();
         prop_assert_eq!(seen.reasons.len(), frames.len());

@@ -6,6 +6,7 @@ use esp_agent::datapath::read;
 use esp_common::Reason;
 use esp_tests::{
     agent::{Agent, PATIENCE},
+    bench::cpu::pin,
     frame::{Frame, Ipv4, Payload},
     link::mac,
     site::{GATEWAY, NOWHERE, OUTSIDE, PEER, Site, inbound},
@@ -111,6 +112,14 @@ fn an_unknown_spi_is_dropped_in_enforce_at_xdp_and_at_tc() -> Result<()> {
     for attach in ["native", "generic", "tc"] {
         let guarded = Guarded::unknown_spi(attach)?;
         let (far, raw) = (guarded.site.far()?, raw_esp(&guarded.site)?);
+        // TC cannot ask the kernel: the picture must be complete of a moment after the flow's first packet on this CPU.
+        pin(None)?;
+        guarded.enter("off")?;
+        wait::until_ok(PATIENCE, "the picture to cover the unknown SPI", || {
+            ensure!(passes(&far, &raw)?, "dropped while off");
+            ensure!(reason(&guarded.site, Reason::UnknownSpi)? > 0, "{attach}: not yet");
+            Ok(())
+        })?;
         for (mode, passing) in [("observe", true), ("enforce", false), ("off", true)] {
             guarded.enter(mode)?;
             assert_eq!(passes(&far, &raw)?, passing, "{attach} {mode}");

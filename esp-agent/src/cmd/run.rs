@@ -122,6 +122,7 @@ async fn bring_up(
     if let Some(name) = ifaces.iter().find(|name| !links.iter().any(|link| link.name == **name)) {
         return Err(Failure::NoInterface(name.clone()));
     }
+    let incomplete = ready.hold("first events read");
     let (attached, mirrored) = (ready.hold("datapath attached"), ready.hold("first mirror of xfrm_stat"));
     let following = (Events::subscribe(args.netlink_buffer)?, NetEvents::subscribe()?);
     let mut engine = prepare(instance, config, ifaces, args)?;
@@ -134,7 +135,8 @@ async fn bring_up(
     drop(attached);
     engine.mirror()?;
     drop(mirrored);
-    engine.beat()?;
+    engine.beat();
+    engine.incomplete = Some(incomplete);
     Ok((engine, following, listener))
 }
 
@@ -215,6 +217,9 @@ fn prepare(
         pins,
         config,
         ifaces,
+        // Before the first reading.
+        complete_ns: clock::monotonic_ns(),
+        incomplete: None,
         shared,
         logs: Vec::new(),
     })

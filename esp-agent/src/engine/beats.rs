@@ -1,16 +1,12 @@
 //! What the clock asks for: lease, mirror, sweep.
 
-use super::{Engine, lease};
+use super::Engine;
 use crate::failure::Failure;
 use crate::{clock, mirror, sweep};
 
 impl Engine {
-    /// Renews the lease and writes the state file.
-    ///
-    /// # Errors
-    /// A map cannot be written.
-    pub fn beat(&mut self) -> Result<(), Failure> {
-        self.filler.set(|settings| settings.lease_ns = lease())?;
+    /// Writes the state file.
+    pub fn beat(&mut self) {
         self.logs.iter_mut().for_each(|flush| flush());
         let mut state = self.shared.state();
         state.name(&mut self.shared.picture());
@@ -22,7 +18,6 @@ impl Engine {
                 self.instance.state_dir.display()
             );
         }
-        Ok(())
     }
 
     /// Copies xfrm_stat.

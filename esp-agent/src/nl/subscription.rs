@@ -2,7 +2,9 @@
 
 use super::frame::{Frame, Frames};
 use super::socket::{Buffer, Socket};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
+use std::os::fd::AsFd as _;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -26,6 +28,16 @@ impl Subscription {
         // replaces it while the AsyncFd owns it.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? };
         Ok(Self { socket, buffer: Buffer::default() })
+    }
+
+    /// True when all that the kernel has sent was received.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn is_drained(&self) -> io::Result<bool> {
+        // A look alone: a receive would take an error (ENOBUFS) away from `next`.
+        let mut socket = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        Ok(poll(&mut socket, PollTimeout::ZERO)? == 0)
     }
 
     /// Waits for a datagram and gives each of its messages to `decode`; `lost` stands for messages that the

@@ -57,6 +57,14 @@ impl Events {
         Ok(Self { subscription, waiting: VecDeque::new() })
     }
 
+    /// True when [`Events::next`] has handed out all that the kernel has told.
+    ///
+    /// # Errors
+    /// [`XfrmError::Socket`].
+    pub fn is_drained(&self) -> Result<bool, XfrmError> {
+        Ok(self.waiting.is_empty() && self.subscription.is_drained().map_err(failed)?)
+    }
+
     /// Waits for the next event. Cancel safe. After [`Event::Overrun`] or [`Event::Unreadable`] events were
     /// missed: dump again, and go on here.
     ///

@@ -130,8 +130,8 @@ impl Packet for Frame {
     }
 
     #[inline(always)] // one call site in each program
-    fn kernel_has(&self, dst: &Addr, spi: Spi) -> bool {
-        self.xdp.is_some_and(|ctx| sad::has(ctx, dst, spi))
+    fn kernel_has(&self, dst: &Addr, spi: Spi) -> Option<bool> {
+        sad::has(self.xdp?, dst, spi)
     }
 }
 

@@ -106,8 +106,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)] // only a call
-    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) {
-        count_flow(key, known, src, len, now_ns);
+    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) -> u64 {
+        count_flow(key, known, src, len, now_ns)
     }
 
     #[inline(always)] // one lookup
@@ -133,7 +133,7 @@ impl Tables for Maps {
 }
 
 #[inline(never)] // its new entry would take 48 of the caller's 512 bytes of stack
-fn count_flow(key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) {
+fn count_flow(key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) -> u64 {
     let find = || if known { FLOWS.get_ptr_mut(key) } else { GHOSTS.get_ptr_mut(key) };
     if let Some(counter) = find() {
         return add_flow(counter, src, len, now_ns);
@@ -145,13 +145,14 @@ fn count_flow(key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) {
     if put.is_ok() {
         #[cfg(feature = "log")]
         aya_log_ebpf::info!((), "new flow: spi {:x}, known {}", key.spi.number(), u32::from(known));
-        return;
+        return now_ns;
     }
     // Another CPU was first with the entry, or there is no room.
-    match find() {
-        Some(counter) => add_flow(counter, src, len, now_ns),
-        None => lost(if known { names::LOST_FLOWS } else { names::LOST_GHOSTS }),
-    }
+    let Some(counter) = find() else {
+        lost(if known { names::LOST_FLOWS } else { names::LOST_GHOSTS });
+        return now_ns;
+    };
+    add_flow(counter, src, len, now_ns)
 }
 
 #[inline(never)] // as above
@@ -179,7 +180,7 @@ fn add(counter: *mut Counter, len: u32) {
 }
 
 #[inline(always)] // as above
-fn add_flow(counter: *mut FlowCounter, src: &Addr, len: u32, now_ns: u64) {
+fn add_flow(counter: *mut FlowCounter, src: &Addr, len: u32, now_ns: u64) -> u64 {
     // SAFETY: as in `add`.
     unsafe {
         if (*counter).packets == 0 {
@@ -189,6 +190,7 @@ fn add_flow(counter: *mut FlowCounter, src: &Addr, len: u32, now_ns: u64) {
         (*counter).packets = (*counter).packets.wrapping_add(1);
         (*counter).bytes = (*counter).bytes.wrapping_add(u64::from(len));
         (*counter).last_ns = now_ns;
+        (*counter).first_ns
     }
 }
 

@@ -1,7 +1,7 @@
 //! The kernel's own SAD, asked at XDP for what our table does not have (yet).
 //!
 //! Both functions are kfuncs of Linux 6.8 (net/xfrm/xfrm_state_bpf.c). aya 0.14 cannot resolve such calls: the agent
-//! writes them over before it loads the object, and where the kernel has none they answer that there is no SA.
+//! writes them over before it loads the object, and where the kernel has none they answer nothing.
 
 use aya_ebpf::bindings::xdp_md;
 use core::ffi::c_void;
@@ -34,9 +34,9 @@ unsafe extern "C" {
     fn bpf_xdp_xfrm_state_release(state: *mut c_void);
 }
 
-/// Whether it has an SA for ESP, one without a mark.
+/// Whether it has an SA for ESP, one without a mark; `None` if it cannot be asked.
 #[inline(always)] // one call site
-pub(super) fn has(ctx: *mut xdp_md, dst: &Addr, spi: Spi) -> bool {
+pub(super) fn has(ctx: *mut xdp_md, dst: &Addr, spi: Spi) -> Option<bool> {
     let (daddr, family) = kernel_address(dst);
     let mut options = Options {
         error: 0,
@@ -51,11 +51,12 @@ pub(super) fn has(ctx: *mut xdp_md, dst: &Addr, spi: Spi) -> bool {
     // SAFETY: `ctx` is the program's context and `options` has the size that is passed.
     let state = unsafe { bpf_xdp_get_xfrm_state(ctx, &raw mut options, size_of::<Options>() as u32) };
     if state.is_null() {
-        return false;
+        // It says why it has none; what stands for a kfunc that is not there says nothing.
+        return (options.error != 0).then_some(false);
     }
     // SAFETY: the reference that was taken above.
     unsafe { bpf_xdp_xfrm_state_release(state) };
-    true
+    Some(true)
 }
 
 /// `xfrm_address_t`: an IPv4 address stands in its first four bytes.
