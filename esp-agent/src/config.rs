@@ -60,6 +60,15 @@
 //!                                     # flags = ["localok", "icmp"]
 //! [[policy.template]]                 # protocol, mode, src, dst, spi, reqid, level = "required" | "use"
 //!
+//! [[bypass]]                          # clear text beside the tunnels, ahead of them; [[discard]]: dropped
+//! name = "dns"                        # default: bypass-1
+//! local_net = "192.168.1.0/24"        # or a list; default: all
+//! remote_net = "192.168.2.53/32"
+//! protocol = "udp"
+//! remote_port = 53                    # also local_port, icmp_type, icmp_code
+//! direction = "both"                  # or "out", "in" (which is also what is forwarded)
+//! priority = 1500                     # default: from 101 to 1900, the narrower the smaller
+//!
 //! [[name]]                            # a name for a tunnel that others install, as an IKE daemon; the first that
 //! tunnel = "site-c"                   # fits in all that it says counts
 //! reqid = 5                           # one of reqid, if_id and remote at least
@@ -123,7 +132,7 @@ pub struct Config {
     pub tunnels: Vec<Tunnel>,
     /// `[[sa]]`.
     pub sas: Vec<KeyedSa>,
-    /// `[[policy]]`.
+    /// `[[policy]]`, then what `[[bypass]]` and `[[discard]]` became.
     pub policies: Vec<NamedPolicy>,
     /// `[[name]]`: names for SAs of others, the first that matches counts.
     pub names: Vec<Rule>,
@@ -193,8 +202,10 @@ fn build(raw: RawConfig, report: &Report) -> Config {
     let sas: Vec<Located<KeyedSa>> =
         raw.sas.into_iter().filter_map(|sa| check::sa::check(sa, report)).collect();
     let policies = raw.policies.into_iter().enumerate();
-    let policies: Vec<Located<NamedPolicy>> =
+    let mut policies: Vec<Located<NamedPolicy>> =
         policies.filter_map(|(index, policy)| check::policy::check(policy, index + 1, report)).collect();
+    let beside = raw.unprotected.iter().flat_map(|tables| tables.iter().enumerate());
+    policies.extend(beside.flat_map(|(index, table)| check::unprotected::check(table, index + 1, report)));
     check::unique::check(&tunnels, &sas, &policies, report);
     check::overlap::check(&tunnels, report);
     limits::check(&raw.sizes, &tunnels, &sas, &policies, report);

@@ -22,6 +22,7 @@ pub mod log;
 pub mod metrics;
 pub mod mirror;
 pub mod monitor;
+pub mod mtu;
 pub mod net;
 pub mod nl;
 pub mod pair;

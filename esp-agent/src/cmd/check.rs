@@ -3,6 +3,7 @@
 use crate::config::{self, Config, ConfigError, ConfigErrors, Lint};
 use crate::failure::USAGE;
 use crate::instance::Instance;
+use crate::mtu::{ETHERNET, Fit};
 use crate::rotation::Rotations;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -18,6 +19,7 @@ struct Outcome<'a> {
     lints: &'a [Lint],
     summary: Option<Summary>,
     rotated: &'a [String],
+    fits: Vec<Fit>,
 }
 
 #[derive(Serialize)]
@@ -64,8 +66,9 @@ fn write_json(
         Err(errors) => (&errors.0, &[]),
     };
     let summary = loaded.as_ref().ok().map(Summary::of);
-    let outcome =
-        Outcome { file: path.display().to_string(), ok: loaded.is_ok(), errors, lints, summary, rotated };
+    let fits = loaded.as_ref().map(fits).unwrap_or_default();
+    let file = path.display().to_string();
+    let outcome = Outcome { file, ok: loaded.is_ok(), errors, lints, summary, rotated, fits };
     serde_json::to_writer_pretty(&mut *out, &outcome)?;
     writeln!(out)
 }
@@ -85,6 +88,9 @@ fn write_text(
             for line in rotated {
                 writeln!(out, "{}: {line}", path.display())?;
             }
+            for fit in fits(config) {
+                writeln!(out, "{}: {fit}", path.display())?;
+            }
             let Summary { tunnels, sas, policies } = Summary::of(config);
             let lints = config.lints.len();
             writeln!(
@@ -94,6 +100,11 @@ fn write_text(
             )
         }
     }
+}
+
+/// Nothing here knows the path.
+fn fits(config: &Config) -> Vec<Fit> {
+    config.tunnels.iter().filter_map(|tunnel| Fit::of(tunnel, ETHERNET)).collect()
 }
 
 impl Summary {

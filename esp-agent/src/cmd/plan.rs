@@ -2,6 +2,7 @@
 
 use crate::cli::{Global, Plan as Args};
 use crate::failure::Failure;
+use crate::mtu::{ETHERNET, Fit};
 use crate::plan::{Note, Observed, plan as compare};
 use crate::record::Record;
 use crate::rotation::Rotations;
@@ -24,6 +25,7 @@ pub fn plan(global: &Global, args: &Args, out: &mut dyn Write) -> Result<ExitCod
     let owned = Record::of(&instance)?.reconcile(&observed);
     let mut plan = compare(&config.desired(), &observed, &owned)?;
     plan.notes.extend(rotations.rows().iter().map(|row| Note::Rotated { text: row.to_string() }));
+    plan.notes.extend(config.tunnels.iter().filter_map(|tunnel| Fit::of(tunnel, ETHERNET)).map(Note::Mtu));
     let printed = if args.json { writeln!(out, "{:#}", plan.to_json()) } else { write!(out, "{plan}") };
     printed.map_err(Failure::Output)?;
     Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@ pub(super) mod policy;
 pub(super) mod sa;
 pub(super) mod tunnel;
 pub(super) mod unique;
+pub(super) mod unprotected;
 
 use super::algo::Transform;
 use super::lint::{Lint, LintCode};

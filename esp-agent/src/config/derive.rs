@@ -100,10 +100,10 @@ impl TunnelShape {
 
     fn policy(&self, dir: PolicyDir, index: usize, (ours, theirs): (Net, Net)) -> NamedPolicy {
         let Ends { local, remote } = self.ends;
-        let (label, src, dst, from, to) = match dir {
-            PolicyDir::Out => ("out", ours, theirs, local, remote),
-            PolicyDir::In => ("in", theirs, ours, remote, local),
-            PolicyDir::Fwd => ("fwd", theirs, ours, remote, local),
+        let label = label(dir);
+        let (src, dst, from, to) = match dir {
+            PolicyDir::Out => (ours, theirs, local, remote),
+            PolicyDir::In | PolicyDir::Fwd => (theirs, ours, remote, local),
         };
         let any = Port::default();
         let selector = Selector { src, dst, proto: self.protocol, sport: any, dport: any, ifindex: 0 };
@@ -136,6 +136,15 @@ impl TunnelShape {
     }
 }
 
+/// How names of derived policies end.
+pub(super) const fn label(dir: PolicyDir) -> &'static str {
+    match dir {
+        PolicyDir::Out => "out",
+        PolicyDir::In => "in",
+        PolicyDir::Fwd => "fwd",
+    }
+}
+
 /// Flags of an SA of `mode`. In tunnel mode IPv6 may go through IPv4 and the other way round.
 pub(super) fn sa_flags(mode: Mode) -> u8 {
     if mode == Mode::Tunnel { AF_UNSPEC } else { 0 }
@@ -163,6 +172,14 @@ pub(super) fn priority(selector: &Selector) -> u32 {
     4000 - 8 * prefixes.min(256) - extra
 }
 
+/// The priority of a bypass or a discard that names none: ahead of every tunnel that names none, and among
+/// themselves by the same order. From 101 to 1900.
+pub(super) fn priority_beside(selector: &Selector) -> u32 {
+    let behind_the_widest = 4000 - priority(selector);
+    let (prefixes, extra) = (behind_the_widest / 8, behind_the_widest % 8);
+    1900 - 7 * prefixes - extra
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,5 +204,23 @@ mod tests {
         assert!(priority(&protocol) < priority(&wide));
         assert!(priority(&port) < priority(&protocol));
         assert!(priority(&prefix) < priority(&port));
+    }
+
+    #[test]
+    fn what_stands_beside_tunnels_comes_before_them() {
+        let v6 = |len| Net { addr: std::net::Ipv6Addr::UNSPECIFIED.into(), len };
+        let one = Port { port: 22, mask: u16::MAX };
+        let widest = Selector {
+            src: v6(0),
+            dst: v6(0),
+            proto: 0,
+            sport: Port::default(),
+            dport: Port::default(),
+            ifindex: 0,
+        };
+        let narrowest = Selector { src: v6(128), dst: v6(128), proto: 6, sport: one, dport: one, ifindex: 0 };
+        assert_eq!([priority_beside(&widest), priority_beside(&narrowest)], [1900, 101]);
+        assert!(priority_beside(&widest) < priority(&narrowest));
+        assert!(priority_beside(&Selector { proto: 6, ..widest }) < priority_beside(&widest));
     }
 }

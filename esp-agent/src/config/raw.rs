@@ -6,6 +6,7 @@ pub(super) mod policy;
 pub(super) mod sa;
 pub(super) mod sa_options;
 pub(super) mod tunnel;
+pub(super) mod unprotected;
 
 use super::key::KeyStore;
 use super::report::{At, Located};
@@ -13,6 +14,7 @@ use super::scalar;
 use super::section::Section;
 use super::valid::{GuardModes, Reconcile, Sizes};
 use crate::stitch::Rule;
+use crate::xfrm::model::PolicyAction;
 use esp_common::names::IFACES;
 use esp_common::{Guard, Mode};
 use policy::RawPolicy;
@@ -20,6 +22,7 @@ use sa::RawSa;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tunnel::RawTunnel;
+use unprotected::RawUnprotected;
 
 /// A whole file.
 pub(super) struct RawConfig {
@@ -32,6 +35,8 @@ pub(super) struct RawConfig {
     pub(super) tunnels: Vec<RawTunnel>,
     pub(super) sas: Vec<RawSa>,
     pub(super) policies: Vec<RawPolicy>,
+    /// `[[bypass]]`, then `[[discard]]`.
+    pub(super) unprotected: [Vec<RawUnprotected>; 2],
     pub(super) names: Vec<Rule>,
 }
 
@@ -47,6 +52,11 @@ impl RawConfig {
             tunnels: root.tables("tunnel").into_iter().map(|table| RawTunnel::read(table, store)).collect(),
             sas: root.tables("sa").into_iter().map(|table| RawSa::read(table, store)).collect(),
             policies: root.tables("policy").into_iter().map(RawPolicy::read).collect(),
+            unprotected: [("bypass", PolicyAction::Allow), ("discard", PolicyAction::Block)].map(
+                |(key, action)| {
+                    root.tables(key).into_iter().map(|table| RawUnprotected::read(table, action)).collect()
+                },
+            ),
             names: root.tables("name").into_iter().filter_map(name::read).collect(),
         };
         root.finish();

@@ -209,10 +209,15 @@ const WITH_TYPES: [u8; 2] = [1, 58];
 
 /// `sport` and `dport`, or `icmp_type` and `icmp_code`, which the kernel keeps in the same place.
 pub(super) fn ports(section: &mut Section<'_>, protocol: u8) -> [Port; 2] {
+    ports_named(section, protocol, ["sport", "dport"])
+}
+
+/// The same with other names for the ports.
+pub(super) fn ports_named(section: &mut Section<'_>, protocol: u8, keys: [&'static str; 2]) -> [Port; 2] {
     if let Some(key) = gre_key(section, protocol) {
         return key;
     }
-    let any_protocol = [("sport", u16::MAX), ("dport", u16::MAX)];
+    let any_protocol = keys.map(|key| (key, u16::MAX));
     let icmp = [("icmp_type", u16::from(u8::MAX)), ("icmp_code", u16::from(u8::MAX))];
     let read = |section: &mut Section<'_>, (key, max): (&str, u16)| {
         let number = section.number(key, 0..=u64::from(max))?;

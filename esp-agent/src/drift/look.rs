@@ -120,6 +120,7 @@ fn finding(step: &Step, plan: &Plan) -> Option<Finding> {
             | Note::ForeignPolicy { .. }
             | Note::KeysHidden { .. }
             | Note::Rotated { .. }
+            | Note::Mtu(_)
             | Note::Stuck { .. } => None,
         })
     };

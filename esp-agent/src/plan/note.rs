@@ -1,6 +1,7 @@
 //! What a reader of a plan should know and no step shows.
 
 use super::text::{Label, PolicyName, SaName};
+use crate::mtu::Fit;
 use crate::xfrm::model::{PolicyId, SaId};
 use std::fmt;
 
@@ -40,6 +41,8 @@ pub enum Note {
         /// Which they are.
         text: String,
     },
+    /// What fits into a tunnel.
+    Mtu(Fit),
     /// An SA of ours is not deleted: the kernel might delete another one in its place.
     Stuck {
         /// Ours.
@@ -59,6 +62,7 @@ impl Note {
             Self::Replaces { .. } => "replaces",
             Self::KeysHidden { .. } => "keys_hidden",
             Self::Rotated { .. } => "rotated",
+            Self::Mtu(_) => "mtu",
             Self::Stuck { .. } => "stuck",
         }
     }
@@ -86,6 +90,7 @@ impl fmt::Display for Note {
                 )
             }
             Self::Rotated { text } => f.write_str(text),
+            Self::Mtu(fit) => fit.fmt(f),
             Self::Stuck { sa, by } => {
                 let (sa, by) = (SaName(sa), SaName(by));
                 write!(

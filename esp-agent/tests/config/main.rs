@@ -6,6 +6,7 @@ mod key_files;
 mod lints;
 mod options;
 mod secrecy;
+mod unprotected;
 
 use esp_agent::config::{self, Config, ConfigErrors};
 use std::path::Path;

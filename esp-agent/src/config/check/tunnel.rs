@@ -134,6 +134,15 @@ fn side(
         }
         return default;
     };
+    typed_nets(report, typed)
+}
+
+/// The networks of one side; `default` unless some are named.
+pub(super) fn side_or(report: &Report, typed: Option<&RawNets>, default: &[Net]) -> Option<Vec<Net>> {
+    typed.map_or_else(|| Some(default.to_vec()), |typed| typed_nets(report, typed))
+}
+
+fn typed_nets(report: &Report, typed: &RawNets) -> Option<Vec<Net>> {
     let mut nets = Vec::new();
     for net in &typed.nets {
         if nets.contains(&net.value) {
@@ -144,7 +153,7 @@ fn side(
     typed.complete.then_some(nets)
 }
 
-fn same_family(one: Net, two: Net) -> bool {
+pub(super) fn same_family(one: Net, two: Net) -> bool {
     one.addr.is_ipv4() == two.addr.is_ipv4()
 }
 
