@@ -1,0 +1,158 @@
+//! Beside strongSwan: SAs that it negotiates anew under traffic are followed, named, counted and guarded, and no guard
+//! takes a packet.
+
+use anyhow::{Context, Result, ensure};
+use esp_tests::{
+    agent::PATIENCE,
+    capture::{Capture, Kind},
+    ike::Strongswan,
+    lab::{CLIENT_A, CLIENT_B, Gateway, Lab, Outer, Side, Stream, xfrm_stat},
+    wait::until_ok,
+};
+use std::{collections::BTreeSet, time::Instant};
+
+const REKEYS: usize = 50;
+/// Rekeys after which the totals are looked at.
+const LOOK: usize = 10;
+
+#[test]
+#[ignore = "T4: root, ESP"]
+fn rekeys_of_strongswan_cost_no_packet_in_enforce() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut a = Gateway::new(&lab, Side::A, &config(Side::B))?;
+    let mut b = Gateway::new(&lab, Side::B, &config(Side::A))?;
+    Gateway::start_all([&mut a, &mut b])?;
+    let gateways = [&a, &b];
+    let mut wire = Wire::new(&lab)?;
+    let daemons = Strongswan::pair(&lab)?;
+    let stats = [xfrm_stat(&lab.server_a)?, xfrm_stat(&lab.server_b)?];
+    let mut streams = [
+        Stream::start(&lab.client_a, CLIENT_B[0], "0.02")?,
+        Stream::start(&lab.client_b, CLIENT_A[0], "0.02")?,
+    ];
+    let (begun, mut totals) = (Instant::now(), [[0; 2]; 2]);
+    for rekey in 0..REKEYS {
+        rekey_once(&daemons[rekey % 2], gateways).with_context(|| format!("rekey {rekey}"))?;
+        wire.take()?;
+        if rekey % LOOK == 0 {
+            totals = grown(gateways, totals)?;
+        }
+    }
+    eprintln!("strongSwan {}: {REKEYS} rekeys in {:?}", daemons[0].version()?, begun.elapsed());
+
+    let answered = [streams[0].stop()?, streams[1].stop()?];
+    for answered in answered {
+        // Two CPUs may bring answers in another order.
+        let last = *answered.iter().max().context("no ping was answered")?;
+        let answered: BTreeSet<u32> = answered.into_iter().collect();
+        let lost: Vec<u32> = (1..=last).filter(|number| !answered.contains(number)).collect();
+        ensure!(lost.is_empty() && answered.len() > REKEYS, "of {last} pings these were lost: {lost:?}");
+    }
+    grown(gateways, totals)?;
+    for (gateway, before) in gateways.into_iter().zip(stats) {
+        assert_eq!(xfrm_stat(&gateway.netns)?, before, "the kernel of {} has dropped", gateway.iface);
+        let agent = gateway.agent()?;
+        for (metric, labels) in [
+            ("esp_packets_total", &[("action", "drop")][..]),
+            ("esp_guard_hits_total", &[]),
+            ("esp_agent_netlink_overruns_total", &[]),
+        ] {
+            assert_eq!(agent.metric(metric, labels)?, 0, "{metric} of {}", gateway.iface);
+        }
+        let spis = spis(gateway)?;
+        assert!(spis > REKEYS, "{} has seen {spis} SPIs of the tunnel", gateway.iface);
+    }
+    until_ok(PATIENCE, "the last packets to be counted", || {
+        wire.take()?;
+        all_counted(gateways, wire.seen)
+    })
+}
+
+/// All guards in enforce; the peer's SAs have a name.
+fn config(peer: Side) -> String {
+    let guards = ["unknown_spi", "cleartext_in", "cleartext_out", "selectors"];
+    let guards: String = guards.iter().map(|guard| format!("{guard} = \"enforce\"\n")).collect();
+    format!("[guard]\n{guards}[[name]]\ntunnel = \"site\"\nremote = \"{}\"\n", Outer::V4.server(peer))
+}
+
+/// Has one side negotiate new SAs, and waits until both sides send by them.
+fn rekey_once(daemon: &Strongswan, gateways: [&Gateway; 2]) -> Result<()> {
+    let before = [out_spi(gateways[0])?, out_spi(gateways[1])?];
+    daemon.rekey()?;
+    until_ok(PATIENCE, "both sides to send by new SAs", || {
+        for (gateway, before) in gateways.iter().zip(&before) {
+            ensure!(out_spi(gateway)? != *before, "{} still sends by {before}", gateway.iface);
+        }
+        Ok(())
+    })
+}
+
+/// The SPI that the gateway's policy sends by.
+fn out_spi(gateway: &Gateway) -> Result<String> {
+    let text = gateway.netns.ip("xfrm policy list dir out")?;
+    let spi = text.split_whitespace().skip_while(|word| *word != "spi").nth(1);
+    Ok(spi.with_context(|| format!("no SPI in {text}"))?.to_owned())
+}
+
+/// The totals of the tunnel at each gateway, in and out, none of them below what it was.
+fn grown(gateways: [&Gateway; 2], before: [[u64; 2]; 2]) -> Result<[[u64; 2]; 2]> {
+    let mut totals = before;
+    for (gateway, totals) in gateways.into_iter().zip(&mut totals) {
+        for (direction, total) in ["in", "out"].into_iter().zip(totals) {
+            let labels = [("tunnel", "site"), ("direction", direction)];
+            let now = gateway.agent()?.metric("esp_tunnel_packets_total", &labels)?;
+            ensure!(now > *total, "{} {direction}: {now} after {total}", gateway.iface);
+            *total = now;
+        }
+    }
+    Ok(totals)
+}
+
+/// SPIs of the tunnel that have come in.
+fn spis(gateway: &Gateway) -> Result<usize> {
+    let labels = [("direction", "in"), ("tunnel", "site"), ("known", "true")];
+    Ok(gateway.agent()?.scrape()?.matching("esp_spi_packets_total", &labels).count())
+}
+
+/// What the router saw is what the gateways counted: by SPI, and as a tunnel but for what came before its SA was
+/// known.
+fn all_counted(gateways: [&Gateway; 2], seen: [u64; 2]) -> Result<()> {
+    for (at, gateway) in gateways.into_iter().enumerate() {
+        let scrape = gateway.agent()?.scrape()?;
+        for (direction, wire) in [("in", seen[at]), ("out", seen[1 - at])] {
+            let sum = |metric: &str, labels: &[(&str, &str)]| scrape.sum(metric, labels).unwrap_or(0);
+            let of = |known| sum("esp_spi_packets_total", &[("direction", direction), ("known", known)]);
+            let (known, early) = (of("true"), of("false"));
+            let total = sum("esp_tunnel_packets_total", &[("tunnel", "site"), ("direction", direction)]);
+            ensure!(
+                total == known && known + early == wire,
+                "{} {direction}: tunnel {total}, SPIs {known}, too early {early}, wire {wire}",
+                gateway.iface
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The ESP that the router has seen to either gateway.
+struct Wire {
+    router: Capture,
+    seen: [u64; 2],
+}
+
+impl Wire {
+    fn new(lab: &Lab) -> Result<Self> {
+        Ok(Self { router: lab.watch_router()?, seen: [0; 2] })
+    }
+
+    fn take(&mut self) -> Result<()> {
+        let traffic = self.router.take()?;
+        ensure!(traffic.clear() == 0, "in the clear: {traffic}");
+        for (side, seen) in Side::BOTH.into_iter().zip(&mut self.seen) {
+            let to = Outer::V4.server(side);
+            let esp = |kind: &Kind| matches!(kind, Kind::Esp(dst, _) if *dst == to);
+            *seen += traffic.0.iter().filter(|frame| esp(&frame.kind)).count() as u64;
+        }
+        Ok(())
+    }
+}
