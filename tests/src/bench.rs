@@ -6,6 +6,7 @@
 //! One frame is run again and again, so its flow is always in the cache: the cost of a large table under many flows
 //! does not show here.
 
+pub mod control;
 pub mod cost;
 pub mod cpu;
 pub mod path;

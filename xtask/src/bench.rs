@@ -10,6 +10,9 @@ use crate::{build_ebpf, command, setup, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Measure the control plane with 10,000 SAs instead: a release build of the agent
+    #[arg(long)]
+    control: bool,
     /// Arguments for esp-bench, as `--json` or `--rounds 21`
     #[arg(last = true)]
     rest: Vec<OsString>,
@@ -24,5 +27,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // The packets run in the kernel (BPF_PROG_TEST_RUN), so the profile of the program that asks is of no account.
     let built = executables(cargo("build").args(["--package=esp-tests", "--bin=esp-bench"]))?;
     let mut bench = tidy(Command::new(&named(&built, "esp-bench")?.path));
+    if args.control {
+        let agent =
+            executables(cargo("build").args(["--release", "--package=esp-agent", "--bin=esp-agent"]))?;
+        bench.arg("--control").env("ESP_AGENT", &named(&agent, "esp-agent")?.path);
+    }
     Ok(command::exit_code(command::status(bench.args(&args.rest))?))
 }

@@ -129,7 +129,8 @@ async fn bring_up(
     let locals: BTreeSet<IpAddr> = net::addresses().await?.into_iter().collect();
     engine.xfrm.set_locals(locals.clone());
     engine.shared.picture().locals = locals;
-    let observed = converge(&engine.rotations, &mut engine.config, &mut engine.xfrm, &mut engine.record)?;
+    converge(&engine.rotations, &mut engine.config, &mut engine.xfrm, &mut engine.record)?;
+    let observed = engine.observe()?;
     engine.take(observed)?;
     engine.attach_all().await?;
     drop(attached);

@@ -33,7 +33,10 @@ impl Engine {
     }
 
     /// One full reading, timed.
-    pub(super) fn observe(&mut self) -> Result<Observed, Failure> {
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn observe(&mut self) -> Result<Observed, Failure> {
         let start = Instant::now();
         let observed = Observed::of(&mut self.xfrm)?;
         self.shared.state().read_ns = nanos(start.elapsed());

@@ -18,6 +18,12 @@ struct Cli {
     /// CPU to stay on; the last one by default
     #[arg(long)]
     cpu: Option<usize>,
+    /// Measure the control plane instead: an agent with many SAs, in a namespace of its own
+    #[arg(long)]
+    control: bool,
+    /// SAs that the control plane is measured with
+    #[arg(long, default_value_t = 10_000, requires = "control", value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    sas: u32,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -25,8 +31,12 @@ struct Cli {
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    let report = bench::run(Sampling { rounds: cli.rounds, repeat: cli.repeat }, cli.cpu)?;
     let mut out = std::io::stdout().lock();
+    if cli.control {
+        let report = bench::control::run(cli.sas)?;
+        return Ok(if cli.json { writeln!(out, "{:#}", report.json())? } else { write!(out, "{report}")? });
+    }
+    let report = bench::run(Sampling { rounds: cli.rounds, repeat: cli.repeat }, cli.cpu)?;
     if cli.json {
         writeln!(out, "{:#}", report.json())?
     } else {
