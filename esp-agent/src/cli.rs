@@ -51,7 +51,8 @@ pub enum Command {
     /// Install (with a configuration), follow, count, guard and serve metrics until SIGTERM. SIGHUP reads the
     /// configuration again.
     Run(Run),
-    /// Tell every error of a configuration. Needs no root and changes nothing.
+    /// Tell every error of a configuration and what is unwise in it, or in a dump of `ip xfrm`. Needs no root and
+    /// changes nothing.
     Check(Check),
     /// Show what `run` would change in the kernel. Changes nothing.
     Plan(Plan),
@@ -97,8 +98,12 @@ pub struct Run {
 #[derive(Args, Debug)]
 pub struct Check {
     /// Configuration.
-    #[arg(short, long, env = "ESP_AGENT_CONFIG", value_name = "FILE")]
-    pub config: PathBuf,
+    #[arg(short, long, env = "ESP_AGENT_CONFIG", value_name = "FILE", required_unless_present = "dump")]
+    pub config: Option<PathBuf>,
+    /// Instead of a configuration, the text of `ip xfrm state` and `ip xfrm policy` of any host, keys hidden or not;
+    /// several files, or `-` for the standard input.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub dump: Vec<PathBuf>,
     /// Print JSON.
     #[arg(long, env = "ESP_AGENT_JSON")]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod check;
+pub mod check_dump;
 pub mod detach;
 pub mod keygen;
 pub mod monitor;
@@ -27,7 +28,11 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::run(&cli.global, args),
         Command::Check(args) => {
             let instance = instance(&cli.global)?;
-            check::check(&args.config, &instance, args.json, out).map_err(Failure::Output)
+            match args.config.filter(|_| args.dump.is_empty()) {
+                Some(config) => check::check(&config, &instance, args.json, out),
+                None => check_dump::check(&args.dump, args.json, out),
+            }
+            .map_err(Failure::Output)
         }
         Command::Plan(args) => plan::plan(&cli.global, &args, out),
         Command::Status(args) => status::status(&cli.global, args.json, out),

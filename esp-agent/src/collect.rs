@@ -42,6 +42,7 @@ pub fn snapshot(
         tunnels: tunnels(maps)?,
         rotations: state.rotations.clone(),
         sas: count_sas(picture),
+        lints: Vec::new(),
         sa_list: picture.sas.values().map(|sa| detail(sa, state)).collect(),
         tombstones: state.tombstones.clone(),
         lost: read::lost(maps)?.into_iter().map(|(table, packets)| (table.to_owned(), packets)).collect(),

@@ -93,6 +93,7 @@ mod protection;
 mod raw;
 mod report;
 mod scalar;
+mod scene;
 mod section;
 mod valid;
 
@@ -209,6 +210,7 @@ fn build(raw: RawConfig, report: &Report) -> Config {
     check::unique::check(&tunnels, &sas, &policies, report);
     check::overlap::check(&tunnels, report);
     limits::check(&raw.sizes, &tunnels, &sas, &policies, report);
+    scene::lint(&tunnels, &sas, &policies, report);
     let default = Config::default();
     Config {
         ifaces: raw.ifaces,

@@ -18,6 +18,7 @@ pub mod failure;
 pub mod install;
 pub mod instance;
 pub mod keys;
+pub mod lint;
 pub mod log;
 pub mod metrics;
 pub mod mirror;

@@ -45,6 +45,20 @@ pub enum ProcFsError {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Proc;
 
+impl Proc {
+    /// The host forwards packets of one family at least, on any interface that does not say otherwise.
+    ///
+    /// # Errors
+    /// The sysctl of IPv4 cannot be read.
+    pub fn forwarding(self) -> io::Result<bool> {
+        let read = |path| std::fs::read_to_string(path).map(|text| text.trim() != "0");
+        let v4 = read("/proc/sys/net/ipv4/ip_forward");
+        // A kernel may be without IPv6.
+        let v6 = read("/proc/sys/net/ipv6/conf/all/forwarding").unwrap_or(false);
+        v4.map(|v4| v4 || v6)
+    }
+}
+
 impl ProcFs for Proc {
     fn xfrm_stat(&self) -> Result<Vec<(String, u64)>, ProcFsError> {
         // /proc/net is that of the process's main thread; thread-self follows a thread into its namespace.

@@ -2,6 +2,7 @@
 //!
 //! `maps + kernel -> Snapshot -> {metrics, status}`. Nothing here touches the kernel and nothing here has room for a key.
 
+use crate::lint::Finding;
 use crate::rotation::RotationRow;
 use crate::state::{DriftCount, DriftRow};
 use crate::tombstone::Tombstone;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub lost: Vec<(String, u64)>,
     /// What this kernel lacks, one sentence each.
     pub lacks: Vec<String>,
+    /// What is unwise in the kernel's SAs and policies; only `status` looks for it.
+    pub lints: Vec<Finding>,
 }
 
 impl Snapshot {

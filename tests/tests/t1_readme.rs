@@ -7,7 +7,7 @@ use esp_agent::{
     cli::{Cli, Command},
     cmd,
     config::{self, new_keys},
-    metrics,
+    lint, metrics,
 };
 use esp_common::names;
 use std::{
@@ -26,13 +26,14 @@ fn readme() -> String {
 }
 
 /// What is made from code, by the name that its marker has.
-fn generated() -> [(&'static str, String); 5] {
+fn generated() -> [(&'static str, String); 6] {
     [
         ("verdicts", metrics::verdict_markdown()),
         ("metrics", metrics::markdown()),
         ("commands", commands()),
         ("options", options()),
         ("configuration", configuration()),
+        ("lints", lint::markdown()),
     ]
 }
 

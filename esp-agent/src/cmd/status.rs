@@ -4,6 +4,7 @@ use crate::cli::Global;
 use crate::datapath::{maps::Maps, read};
 use crate::failure::Failure;
 use crate::instance::Instance;
+use crate::lint::{self, Facts, Finding};
 use crate::picture::Picture;
 use crate::plan::Observed;
 use crate::procfs::{Proc, ProcFs as _};
@@ -33,12 +34,13 @@ pub fn status(global: &Global, json: bool, out: &mut dyn Write) -> Result<ExitCo
 /// Reads all; a host that no agent has been set up on has empty tables.
 fn look(instance: &Instance) -> Result<Snapshot, Failure> {
     let state = State::load(instance).unwrap_or_default();
-    let picture = picture(&state)?;
+    let (picture, lints) = picture(&state)?;
     let pins = super::pins(instance);
     if !pins.exist() {
         let lacks = probe::lacks();
         return Ok(Snapshot {
             lacks,
+            lints,
             now_ns: crate::clock::monotonic_ns(),
             now_s: crate::clock::unix_s(),
             ..Snapshot::default()
@@ -48,21 +50,31 @@ fn look(instance: &Instance) -> Result<Snapshot, Failure> {
     // The lease tells a running agent from another process that has its old number.
     let leased = read::settings(&maps)?.lease_ns > crate::clock::monotonic_ns();
     let alive = leased && Path::new("/proc").join(state.pid.to_string()).exists();
-    Ok(collect::snapshot(&maps, &picture, &state, alive)?)
+    Ok(Snapshot { lints, ..collect::snapshot(&maps, &picture, &state, alive)? })
 }
 
-fn picture(state: &State) -> Result<Picture, Failure> {
+/// The kernel's SAs and policies, and what is unwise in them.
+fn picture(state: &State) -> Result<(Picture, Vec<Finding>), Failure> {
     let mut picture = Picture::default();
     picture.rules(state.rules.clone());
-    picture.read(Observed::of(&mut Netlink::open()?)?, crate::clock::unix_s());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Task("status", error.into()))?;
+    picture.locals = runtime.block_on(net::addresses())?.into_iter().collect();
+    let observed = Observed::of(&mut Netlink::open()?)?;
+    let facts = Facts {
+        all_sas: true,
+        all_policies: true,
+        forwarding: Proc.forwarding().ok(),
+        locals: picture.locals.iter().copied().collect(),
+        now_s: Some(crate::clock::unix_s()),
+    };
+    let lints = lint::live(&observed, &facts);
+    picture.read(observed, crate::clock::unix_s());
     for id in picture.sas.keys() {
         let tunnel = state.tunnel(id.dst, id.spi);
         if !tunnel.is_empty() {
             picture.tunnels.insert(*id, tunnel.to_owned());
         }
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Task("status", error.into()))?;
-    picture.locals = runtime.block_on(net::addresses())?.into_iter().collect();
-    Ok(picture)
+    Ok((picture, lints))
 }

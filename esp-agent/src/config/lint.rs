@@ -1,6 +1,7 @@
 //! Lints: what is allowed and still a bad idea.
 
 use super::report::At;
+pub use crate::lint::LintCode;
 use serde::Serialize;
 use std::fmt;
 
@@ -32,59 +33,5 @@ impl fmt::Display for Lint {
             write!(f, "{}: ", self.path)?;
         }
         write!(f, "lint {}: {}: {}", self.code.label(), self.reason, self.fix)
-    }
-}
-
-/// The rules.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LintCode {
-    /// A key stands in the configuration file itself, and others can read that.
-    InlineKey,
-    /// The configuration file holds keys and others can read it.
-    ReadableConfig,
-    /// A counter-mode cipher with a key that survives a restart.
-    StaticNonce,
-    /// Both directions of a tunnel have the same SPI.
-    SameSpi,
-    /// Both directions of a tunnel have the same key.
-    SameKey,
-    /// A key with an obvious pattern.
-    GuessableKey,
-    /// An integrity key shorter than its hash.
-    ShortIntegrityKey,
-    /// An ICV shorter than the RFC of the algorithm asks for.
-    ShortIcv,
-    /// A replay window below the minimum of RFC 4303.
-    SmallReplayWindow,
-    /// UDP encapsulation without anything that opens its socket.
-    EncapSocket,
-    /// An `in` policy without its `fwd` twin.
-    MissingFwd,
-    /// More policies in one direction than the clear-text guards can check.
-    TooManyPolicies,
-    /// More selectors on one SA than the selector guard can check.
-    TooManySelectors,
-}
-
-impl LintCode {
-    /// The name in the output.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::InlineKey => "inline-key",
-            Self::ReadableConfig => "readable-config",
-            Self::StaticNonce => "static-nonce",
-            Self::SameSpi => "same-spi",
-            Self::SameKey => "same-key",
-            Self::GuessableKey => "guessable-key",
-            Self::ShortIntegrityKey => "short-integrity-key",
-            Self::ShortIcv => "short-icv",
-            Self::SmallReplayWindow => "small-replay-window",
-            Self::EncapSocket => "encap-socket",
-            Self::MissingFwd => "missing-fwd",
-            Self::TooManyPolicies => "too-many-policies",
-            Self::TooManySelectors => "too-many-selectors",
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! meaning raises [`SCHEMA`].
 
 use super::hint::hint;
+use crate::lint::Finding;
 use crate::rotation::RotationRow;
 use crate::snapshot::{
     AgentHealth, DriftHealth, FlowRow, GuardRow, IfaceRow, ReasonRow, SaDetail, SaRow, Snapshot, TcMode,
@@ -46,6 +47,7 @@ struct Status<'a> {
     xfrm_stat: Option<Vec<XfrmStat<'a>>>,
     uncounted: Vec<Uncounted<'a>>,
     tombstones: Vec<Gone<'a>>,
+    lints: &'a [Finding],
 }
 
 impl<'a> From<&'a Snapshot> for Status<'a> {
@@ -73,6 +75,7 @@ impl<'a> From<&'a Snapshot> for Status<'a> {
                 .map(|(table, packets)| Uncounted { table, packets: *packets })
                 .collect(),
             tombstones: from.tombstones.iter().map(Gone::from).collect(),
+            lints: &from.lints,
         }
     }
 }

@@ -15,6 +15,8 @@ const GHOSTS: usize = 20;
 const DRIFTED: usize = 20;
 /// SAs that are gone that are shown.
 const GONE: usize = 10;
+/// Lints that are shown.
+const LINTS: usize = 20;
 /// SAs that are shown.
 const SAS: usize = 100;
 
@@ -35,7 +37,19 @@ pub fn text(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     reasons(snapshot, out)?;
     guard_hits(snapshot, out)?;
     xfrm_stat(snapshot, out)?;
-    lost(snapshot, out)
+    lost(snapshot, out)?;
+    lints(snapshot, out)
+}
+
+fn lints(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+    if snapshot.lints.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nlints of the kernel's SAs and policies: {}", snapshot.lints.len())?;
+    for lint in snapshot.lints.iter().take(LINTS) {
+        writeln!(out, "  {}", printable(&lint.to_string()))?;
+    }
+    more(out, snapshot.lints.len(), LINTS)
 }
 
 fn agent(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! One snapshot with something in every field.
 
+use esp_agent::lint::{Finding, LintCode, Subject};
 use esp_agent::rotation::{Phase, RotationRow};
 use esp_agent::snapshot::{
     AgentHealth, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState,
@@ -35,6 +36,13 @@ pub(crate) fn lab() -> Snapshot {
         rotations: rotations(),
         tombstones: tombstones(),
         lost: vec![("flows".to_owned(), 0), ("ghosts".to_owned(), 12), ("guard_hits".to_owned(), 0)],
+        lints: vec![Finding {
+            code: LintCode::MissingFwd,
+            object: "policy in 192.168.2.0/24 -> 192.168.1.0/24".to_owned(),
+            reason: "forwarding is on and there is no `fwd` twin".to_owned(),
+            fix: "add the same policy with dir fwd".to_owned(),
+            subject: Subject::Policy(0),
+        }],
         lacks: vec!["no TCX (Linux 6.6): the TC programs are filters of a clsact qdisc".to_owned()],
     }
 }
