@@ -125,9 +125,11 @@ impl<'a> Run<'a> {
     fn added(&self, batch: &[Step]) -> Vec<(&'a Sa, &'a SaKeys)> {
         let keyed = |step: &Step| match step {
             Step::AddSa(new) => self.keyed.get(&new.sa.id).copied(),
-            Step::DeleteSa(_) | Step::AddPolicy(_) | Step::UpdatePolicy { .. } | Step::DeletePolicy(_) => {
-                None
-            }
+            Step::DeleteSa(_)
+            | Step::AddPolicy(_)
+            | Step::UpdatePolicy { .. }
+            | Step::DeletePolicy(_)
+            | Step::SetDefault { .. } => None,
         };
         batch.iter().filter_map(keyed).map(|keyed| (&keyed.sa, &keyed.keys)).collect()
     }
@@ -150,7 +152,7 @@ impl<'a> Run<'a> {
                 let seen = observed.policies_by_id().get(&new.policy.id).copied();
                 seen.map(|seen| diff::policy(&new.policy, &seen.policy))
             }
-            Step::DeleteSa(_) | Step::DeletePolicy(_) => None,
+            Step::DeleteSa(_) | Step::DeletePolicy(_) | Step::SetDefault { .. } => None,
         };
         match differs {
             None => Err(Cause::Step { step: Box::new(step.clone()), source }),
@@ -175,6 +177,7 @@ fn execute(step: &Step, keyed: &Keyed<'_>, xfrm: &mut dyn Xfrm) -> Result<(), Ca
         Step::AddPolicy(new) => xfrm.add_policy(&new.policy),
         Step::UpdatePolicy { new, .. } => xfrm.update_policy(&new.policy),
         Step::DeletePolicy(old) => gone(xfrm.delete_policy(&old.policy.id)),
+        Step::SetDefault { new, .. } => xfrm.set_default_policy(*new),
     };
     answer.map_err(|source| Cause::Step { step: Box::new(step.clone()), source })
 }

@@ -55,6 +55,8 @@
 //! cpu = 2                             # Linux 6.13
 //! sequence = { sent = 0, received = 0 }  # where the numbers begin
 //! offload = { interface = "eth5", mode = "crypto" }  # or "packet"
+//! [default_policy]                    # packets that no policy matches: "accept" (default) or "block"
+//! in = "accept"                       # also fwd, out
 //! [[policy]]                          # name, dir, src, dst, protocol, sport, dport, icmp_type, icmp_code,
 //!                                     # interface, action, priority, if_id, mark, lifetime, tunnel,
 //!                                     # flags = ["localok", "icmp"]
@@ -103,6 +105,7 @@ pub use report::{ConfigError, ConfigErrors};
 pub use valid::{GuardModes, Reconcile, Sizes, Tunnel};
 
 use crate::stitch::Rule;
+use crate::xfrm::model::DefaultPolicy;
 use check::tunnel::PlacedTunnel;
 use key::KeyStore;
 use raw::RawConfig;
@@ -135,6 +138,8 @@ pub struct Config {
     pub sas: Vec<KeyedSa>,
     /// `[[policy]]`, then what `[[bypass]]` and `[[discard]]` became.
     pub policies: Vec<NamedPolicy>,
+    /// `[default_policy]`.
+    pub default_policy: Option<DefaultPolicy>,
     /// `[[name]]`: names for SAs of others, the first that matches counts.
     pub names: Vec<Rule>,
     /// What is allowed and still a bad idea.
@@ -222,6 +227,7 @@ fn build(raw: RawConfig, report: &Report) -> Config {
         tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
         sas: sas.into_iter().map(|sa| sa.value).collect(),
         policies: policies.into_iter().map(|policy| policy.value).collect(),
+        default_policy: raw.default_policy,
         names: raw.names,
         lints: Vec::new(),
     }
@@ -246,7 +252,11 @@ impl Config {
     pub fn desired(&self) -> Desired {
         let sas = self.tunnels.iter().flat_map(|tunnel| &tunnel.sas).chain(&self.sas);
         let policies = self.tunnels.iter().flat_map(|tunnel| &tunnel.policies).chain(&self.policies);
-        Desired { sas: sas.cloned().collect(), policies: policies.cloned().collect() }
+        Desired {
+            sas: sas.cloned().collect(),
+            policies: policies.cloned().collect(),
+            default_policy: self.default_policy,
+        }
     }
 }
 
@@ -279,6 +289,7 @@ impl Default for Config {
             tunnels: Vec::new(),
             sas: Vec::new(),
             policies: Vec::new(),
+            default_policy: None,
             names: Vec::new(),
             lints: Vec::new(),
         }

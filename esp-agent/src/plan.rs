@@ -24,7 +24,7 @@ pub use step::{PolicyStep, SaStep, Step};
 
 use crate::config::desired::Desired;
 use crate::record::{Owned, Record};
-use crate::xfrm::model::{ObservedPolicy, ObservedSa, PolicyId, SaId};
+use crate::xfrm::model::{DefaultPolicy, ObservedPolicy, ObservedSa, PolicyId, SaId};
 use crate::xfrm::{Xfrm, XfrmError};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,8 @@ pub struct Observed {
     pub sas: Vec<ObservedSa>,
     /// All policies of the namespace.
     pub policies: Vec<ObservedPolicy>,
+    /// What becomes of packets that no policy matches.
+    pub default_policy: Option<DefaultPolicy>,
 }
 
 impl Observed {
@@ -43,7 +45,7 @@ impl Observed {
     /// # Errors
     /// The kernel's.
     pub fn of(xfrm: &mut dyn Xfrm) -> Result<Self, XfrmError> {
-        Ok(Self { sas: xfrm.sas()?, policies: xfrm.policies()? })
+        Ok(Self { sas: xfrm.sas()?, policies: xfrm.policies()?, default_policy: xfrm.default_policy()? })
     }
 
     /// SAs by identity.
@@ -94,16 +96,30 @@ pub fn plan(desired: &Desired, observed: &Observed, owned: &Owned) -> Result<Pla
     if !conflicts.is_empty() {
         return Err(conflicts);
     }
-    let steps = [sas.added, sas.replaced, policies.added, policies.updated, policies.obsolete, sas.obsolete];
+    let default = default_step(desired, observed, owned);
+    let steps =
+        [sas.added, sas.replaced, policies.added, policies.updated, default, policies.obsolete, sas.obsolete];
     Ok(Plan { steps: steps.concat(), notes: [sas.notes, policies.notes].concat() })
+}
+
+/// The default policy as it is wanted, or as it was before us. After the policies that let packets pass, and before
+/// those that go.
+fn default_step(desired: &Desired, observed: &Observed, owned: &Owned) -> Vec<Step> {
+    let wanted = desired.default_policy.or(owned.default_before);
+    let change = observed.default_policy.zip(wanted).filter(|(old, new)| old != new);
+    change.map(|(old, new)| Step::SetDefault { old, new }).into_iter().collect()
 }
 
 /// The steps that take away everything of ours and nothing else: policies first, then SAs.
 #[must_use]
 pub fn teardown(record: &mut Record, observed: &Observed) -> Plan {
     let owned = record.reconcile(observed);
-    let nothing = Desired { sas: Vec::new(), policies: Vec::new() };
+    let nothing = Desired::default();
     let sas = sas::draft(&nothing, observed, &owned);
     let policies = policies::draft(&nothing, observed, &owned);
-    Plan { steps: [policies.obsolete, sas.obsolete].concat(), notes: [sas.notes, policies.notes].concat() }
+    let default = default_step(&nothing, observed, &owned);
+    Plan {
+        steps: [default, policies.obsolete, sas.obsolete].concat(),
+        notes: [sas.notes, policies.notes].concat(),
+    }
 }

@@ -8,6 +8,7 @@
 //! What it cannot tell: times are whole seconds (`xfrm_lifetime_cur.add_time`), so an object that is deleted
 //! and made again by another program with the same attributes within the same second still counts as ours.
 
+mod default;
 mod entry;
 mod error;
 mod store;
@@ -20,7 +21,8 @@ pub use store::{FileStore, Store};
 
 use crate::instance::Instance;
 use crate::plan::{Observed, Step};
-use crate::xfrm::model::{PolicyId, SaId};
+use crate::xfrm::model::{DefaultPolicy, PolicyId, SaId};
+use default::DefaultTag;
 use entry::{Entry, PolicyTag, SaTag, State};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -37,6 +39,8 @@ pub struct Owned {
     pub sas: BTreeSet<SaId>,
     /// Policies.
     pub policies: BTreeSet<PolicyId>,
+    /// The default policy before we set ours, while ours is in force.
+    pub default_before: Option<DefaultPolicy>,
 }
 
 /// What a record holds for: it says nothing about another boot or another network namespace.
@@ -75,6 +79,8 @@ struct Content {
     scope: Scope,
     sas: Vec<Entry<SaTag>>,
     policies: Vec<Entry<PolicyTag>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_policy: Option<DefaultTag>,
 }
 
 /// The part of the file that every version has.
@@ -109,7 +115,8 @@ impl Record {
     pub fn open(store: Box<dyn Store>, scope: Scope) -> Result<Self, RecordError> {
         let path = store.path().to_owned();
         let bytes = store.load().map_err(|source| RecordError::Read { path: path.clone(), source })?;
-        let fresh = Content { schema: SCHEMA, scope, sas: Vec::new(), policies: Vec::new() };
+        let fresh =
+            Content { schema: SCHEMA, scope, sas: Vec::new(), policies: Vec::new(), default_policy: None };
         let (content, discarded) = match bytes {
             None => (fresh.clone(), None),
             Some(bytes) => parse(&bytes, &path, &fresh)?,
@@ -144,6 +151,9 @@ impl Record {
                 policies.push(now);
             }
         }
+        let default = self.content.default_policy;
+        self.content.default_policy = default.filter(|tag| tag.in_force(observed.default_policy));
+        owned.default_before = self.content.default_policy.map(DefaultTag::before);
         (self.content.sas, self.content.policies) = (sas, policies);
         owned
     }
@@ -160,6 +170,10 @@ impl Record {
                 Step::AddPolicy(new) | Step::UpdatePolicy { new, .. } => {
                     self.content.policies.push(Entry::intended(PolicyTag::of(&new.policy)));
                 }
+                Step::SetDefault { old, new } => {
+                    self.content.default_policy =
+                        Some(DefaultTag::next(self.content.default_policy, *old, *new));
+                }
                 Step::DeleteSa(_) | Step::DeletePolicy(_) => {}
             }
         }
@@ -173,6 +187,7 @@ impl Record {
             Step::AddPolicy(new) | Step::UpdatePolicy { new, .. } => {
                 remove_newest(&mut self.content.policies, &PolicyTag::of(&new.policy));
             }
+            Step::SetDefault { old, .. } => self.set_default(*old),
             Step::DeleteSa(_) | Step::DeletePolicy(_) => {}
         }
     }
@@ -189,7 +204,12 @@ impl Record {
                 set_done(&mut self.content.policies, &PolicyTag::of(&new.policy));
             }
             Step::DeletePolicy(old) => remove_oldest(&mut self.content.policies, &PolicyTag::of(&old.policy)),
+            Step::SetDefault { new, .. } => self.set_default(*new),
         }
+    }
+
+    fn set_default(&mut self, now: DefaultPolicy) {
+        self.content.default_policy = self.content.default_policy.and_then(|tag| tag.set(now));
     }
 
     /// Writes the record if it changed since it was last written.

@@ -36,6 +36,7 @@ fn every_key_that_is_taken_has_a_row_and_no_other_has() {
         ("sa.sequence", "[[sa]]\nsequence = { zzz = 1 }", "sa[0].sequence.zzz"),
         ("sa.offload", "[[sa]]\noffload = { zzz = 1 }", "sa[0].offload.zzz"),
         ("policy", "[[policy]]\nzzz = 1", "policy[0].zzz"),
+        ("default_policy", "[default_policy]\nzzz = 1", "default_policy.zzz"),
         ("policy.template", "[[policy]]\n[[policy.template]]\nzzz = 1", "policy[0].template[0].zzz"),
     ];
     for (table, text, path) in cases {

@@ -37,7 +37,11 @@ pub(super) fn undo(done: &[Step], xfrm: &mut dyn Xfrm, record: &mut Record) -> U
 fn deleted_sa(step: &Step) -> Option<SaId> {
     match step {
         Step::DeleteSa(old) => Some(old.sa.id),
-        Step::AddSa(_) | Step::AddPolicy(_) | Step::UpdatePolicy { .. } | Step::DeletePolicy(_) => None,
+        Step::AddSa(_)
+        | Step::AddPolicy(_)
+        | Step::UpdatePolicy { .. }
+        | Step::DeletePolicy(_)
+        | Step::SetDefault { .. } => None,
     }
 }
 

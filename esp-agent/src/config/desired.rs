@@ -1,6 +1,6 @@
 //! What the kernel is asked to have.
 
-use crate::xfrm::model::{Policy, Sa, SaKeys};
+use crate::xfrm::model::{DefaultPolicy, Policy, Sa, SaKeys};
 
 /// All SAs and policies of a configuration: those of its tunnels, then the raw ones, in the order of the file.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +9,8 @@ pub struct Desired {
     pub sas: Vec<KeyedSa>,
     /// Policies; no two with one identity.
     pub policies: Vec<NamedPolicy>,
+    /// What becomes of packets that no policy matches; `None` leaves it as it is.
+    pub default_policy: Option<DefaultPolicy>,
 }
 
 /// An SA with its keys.

@@ -96,6 +96,9 @@ pub const OPTIONS: &[OptionRow] = &[
     row("policy", "mark", "mark, mask", ""),
     row("policy", "template", "tmpl", "up to 6"),
     row("policy", "tunnel", "no word", "the tunnel that it belongs to"),
+    row("default_policy", "in", "setdefault in", "all or none: what is not named accepts"),
+    row("default_policy", "fwd", "setdefault fwd", ""),
+    row("default_policy", "out", "setdefault out", ""),
     row("policy.template", "protocol", "tmpl proto", ""),
     row("policy.template", "mode", "tmpl mode", ""),
     row("policy.template", "src", "tmpl src", ""),
@@ -125,7 +128,8 @@ pub const OPTIONS: &[OptionRow] = &[
 pub fn markdown() -> String {
     let options = OPTIONS.iter().map(|OptionRow { table, key, ip, note }| {
         let key = if key.is_empty() { "none".to_owned() } else { format!("`{key}`") };
-        format!("| `[[{table}]]` | {key} | {ip} | {note} |\n")
+        let table = if *table == "default_policy" { format!("[{table}]") } else { format!("[[{table}]]") };
+        format!("| `{table}` | {key} | {ip} | {note} |\n")
     });
     let algorithms = algo::rows().into_iter().map(|algo::AlgoRow { key, name, key_bytes, icvs }| {
         format!("| `{key}` | `{name}` | {} | {} |\n", list(key_bytes), list(icvs))

@@ -14,7 +14,7 @@ use super::scalar;
 use super::section::Section;
 use super::valid::{GuardModes, Reconcile, Sizes};
 use crate::stitch::Rule;
-use crate::xfrm::model::PolicyAction;
+use crate::xfrm::model::{DefaultPolicy, PolicyAction};
 use esp_common::names::IFACES;
 use esp_common::{Guard, Mode};
 use policy::RawPolicy;
@@ -37,6 +37,7 @@ pub(super) struct RawConfig {
     pub(super) policies: Vec<RawPolicy>,
     /// `[[bypass]]`, then `[[discard]]`.
     pub(super) unprotected: [Vec<RawUnprotected>; 2],
+    pub(super) default_policy: Option<DefaultPolicy>,
     pub(super) names: Vec<Rule>,
 }
 
@@ -57,6 +58,7 @@ impl RawConfig {
                     root.tables(key).into_iter().map(|table| RawUnprotected::read(table, action)).collect()
                 },
             ),
+            default_policy: read_default_policy(&mut root),
             names: root.tables("name").into_iter().filter_map(name::read).collect(),
         };
         root.finish();
@@ -99,6 +101,15 @@ fn read_guard(root: &mut Section<'_>) -> GuardModes {
     }
     table.finish();
     modes
+}
+
+fn read_default_policy(root: &mut Section<'_>) -> Option<DefaultPolicy> {
+    let mut table = root.table("default_policy")?;
+    let actions = [("accept", PolicyAction::Allow), ("block", PolicyAction::Block)];
+    let [inbound, forward, outbound] = ["in", "fwd", "out"]
+        .map(|dir| table.choice(dir, &actions).map_or(PolicyAction::Allow, |action| action.value));
+    table.finish();
+    Some(DefaultPolicy { inbound, forward, outbound })
 }
 
 fn read_mirror(root: &mut Section<'_>) -> Option<Duration> {

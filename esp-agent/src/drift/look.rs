@@ -90,6 +90,7 @@ fn without_conflicts(desired: &Desired, observed: &Observed, owned: &Owned) -> (
             match &object {
                 Object::Sa(id) => wanted.sas.retain(|keyed| keyed.sa.id != *id),
                 Object::Policy(id) => wanted.policies.retain(|named| named.policy.id != *id),
+                Object::DefaultPolicy => wanted.default_policy = None,
             }
             found.insert(object.clone(), foreign(object, conflict));
         }
@@ -128,6 +129,7 @@ fn finding(step: &Step, plan: &Plan) -> Option<Finding> {
         Step::DeleteSa(_) | Step::DeletePolicy(_) => return None,
         Step::AddSa(new) => (new.label.clone(), replaced(new.sa.id).map_or(What::Missing, What::Changed)),
         Step::AddPolicy(new) => (new.label.clone(), What::Missing),
+        Step::SetDefault { .. } => (None, What::Changed(vec!["action"])),
         Step::UpdatePolicy { old, new } => {
             (new.label.clone(), What::Changed(crate::plan::diff::policy(&new.policy, old)))
         }
@@ -146,6 +148,7 @@ mod tests {
         Owned {
             sas: desired.sas.iter().map(|keyed| keyed.sa.id).collect(),
             policies: desired.policies.iter().map(|named| named.policy.id.clone()).collect(),
+            default_before: None,
         }
     }
 

@@ -12,6 +12,8 @@ pub enum Object {
     Sa(SaId),
     /// A policy.
     Policy(PolicyId),
+    /// What becomes of packets that no policy matches.
+    DefaultPolicy,
 }
 
 impl Object {
@@ -21,6 +23,7 @@ impl Object {
         match self {
             Self::Sa(_) => "sa",
             Self::Policy(_) => "policy",
+            Self::DefaultPolicy => "default_policy",
         }
     }
 
@@ -31,6 +34,7 @@ impl Object {
             Step::AddSa(step) | Step::DeleteSa(step) => Self::Sa(step.sa.id),
             Step::AddPolicy(step) | Step::DeletePolicy(step) => Self::Policy(step.policy.id.clone()),
             Step::UpdatePolicy { new, .. } => Self::Policy(new.policy.id.clone()),
+            Step::SetDefault { .. } => Self::DefaultPolicy,
         }
     }
 
@@ -51,6 +55,7 @@ impl fmt::Display for Object {
         match self {
             Self::Sa(id) => write!(f, "sa {}", SaName(id)),
             Self::Policy(id) => write!(f, "policy {}", PolicyName(id)),
+            Self::DefaultPolicy => f.write_str("default policy"),
         }
     }
 }

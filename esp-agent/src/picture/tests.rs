@@ -78,7 +78,7 @@ fn each_way_to_go_has_its_cause() {
     assert!(picture.dying.contains(&sa(1, 1).sa.id) && causes(&picture).is_empty());
     picture.apply(expired(sa(1, 1).sa.id, true), THEIRS);
     picture.apply(Event::SaDeleted(sa(2, 2).sa.id), OURS);
-    picture.read(Observed { sas: vec![sa(4, 4)], policies: Vec::new() }, 101);
+    picture.read(Observed { sas: vec![sa(4, 4)], ..Observed::default() }, 101);
     assert_eq!(causes(&picture), [(1, Cause::Expired), (2, Cause::ByUs), (3, Cause::Unseen)]);
     picture.apply(Event::SaFlushed { proto: 0 }, THEIRS);
     assert_eq!(causes(&picture).last(), Some(&(4, Cause::Flushed)));
@@ -88,7 +88,7 @@ fn each_way_to_go_has_its_cause() {
 #[test]
 fn what_a_reading_missed_is_explained_by_its_event() {
     let mut picture = picture(&[sa(1, 5), sa(2, 5)]);
-    picture.read(Observed { sas: vec![sa(2, 5)], policies: Vec::new() }, 101);
+    picture.read(Observed { sas: vec![sa(2, 5)], ..Observed::default() }, 101);
     assert_eq!(causes(&picture), [(1, Cause::Unseen)]);
     picture.apply(Event::SaDeleted(sa(1, 5).sa.id), THEIRS);
     assert_eq!(causes(&picture), [(1, Cause::Rekeyed)]);
@@ -119,7 +119,7 @@ fn names_of_flows_outlive_their_sas_and_an_agent() {
         [(dst, Spi::new(9), "site-b".to_owned()), (dst, Spi::new(2), "old".to_owned())],
         Vec::new(),
     );
-    picture.read(Observed { sas: vec![sa(2, 6)], policies: Vec::new() }, 101);
+    picture.read(Observed { sas: vec![sa(2, 6)], ..Observed::default() }, 101);
     assert_eq!(picture.tunnel(&sa(9, 5).sa.id), "site-b", "its SA is gone, its counters are not");
     assert_eq!(picture.tunnel(&sa(2, 6).sa.id), "", "an SA that is there has the name of today");
 }

@@ -1,6 +1,6 @@
 //! A plan as programs read it. The schema is stable: fields are added, never renamed or removed.
 
-use super::text::{PolicyBody, PolicyName, SaLine};
+use super::text::{DefaultText, PolicyBody, PolicyName, SaLine};
 use super::{Plan, PolicyStep, SaStep, Step};
 use crate::xfrm::model::{Policy, Sa};
 use serde_json::{Value, json};
@@ -24,6 +24,12 @@ fn step(step: &Step) -> Value {
         Step::AddPolicy(policy) => of_policy("add", policy, None),
         Step::UpdatePolicy { old, new } => of_policy("update", new, Some(old)),
         Step::DeletePolicy(policy) => of_policy("delete", policy, None),
+        Step::SetDefault { old, new } => json!({
+            "op": "update",
+            "object": "default_policy",
+            "old": DefaultText(*old).to_string(),
+            "text": DefaultText(*new).to_string(),
+        }),
     }
 }
 

@@ -13,6 +13,13 @@ pub(crate) const ENC_KEY: [u8; 16] =
     [0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10, 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10];
 const REQID: u32 = 0x4553_1234;
 
+/// As a kernel starts.
+pub(crate) const ACCEPT: DefaultPolicy = DefaultPolicy {
+    inbound: PolicyAction::Allow,
+    forward: PolicyAction::Allow,
+    outbound: PolicyAction::Allow,
+};
+
 pub(crate) fn lab_keys() -> SaKeys {
     keys(&AUTH_KEY, &ENC_KEY)
 }
@@ -96,6 +103,7 @@ pub(crate) fn lab() -> Desired {
     Desired {
         sas: sas.into_iter().map(|sa| keyed(sa, Some("site-b"))).collect(),
         policies: lab_policies().into_iter().map(named).collect(),
+        default_policy: None,
     }
 }
 
@@ -123,6 +131,7 @@ pub(crate) fn observed(desired: &Desired) -> Observed {
     Observed {
         sas: desired.sas.iter().map(|keyed| observed_sa(&keyed.sa, 1_000)).collect(),
         policies: policies.map(|(named, n)| observed_policy(&named.policy, n * 8, 1_000)).collect(),
+        default_policy: Some(ACCEPT),
     }
 }
 

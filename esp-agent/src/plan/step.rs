@@ -1,6 +1,6 @@
 //! One change of the kernel's databases, and its inverse.
 
-use crate::xfrm::model::{Policy, Sa};
+use crate::xfrm::model::{DefaultPolicy, Policy, Sa};
 
 /// One change. Steps carry no keys: they are looked up in the desired state when the step is run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +20,13 @@ pub enum Step {
     },
     /// Deletes a policy of ours.
     DeletePolicy(PolicyStep),
+    /// Decides about packets that no policy matches.
+    SetDefault {
+        /// As it is.
+        old: DefaultPolicy,
+        /// As it shall be.
+        new: DefaultPolicy,
+    },
 }
 
 /// The SA of a step.
@@ -54,6 +61,7 @@ impl Step {
                 new: PolicyStep { policy: old.clone(), label: new.label.clone() },
             }),
             Self::DeletePolicy(step) => Some(Self::AddPolicy(step.clone())),
+            Self::SetDefault { old, new } => Some(Self::SetDefault { old: *new, new: *old }),
         }
     }
 
@@ -61,7 +69,7 @@ impl Step {
     #[must_use]
     pub const fn leaves_something(&self) -> bool {
         match self {
-            Self::AddSa(_) | Self::AddPolicy(_) | Self::UpdatePolicy { .. } => true,
+            Self::AddSa(_) | Self::AddPolicy(_) | Self::UpdatePolicy { .. } | Self::SetDefault { .. } => true,
             Self::DeleteSa(_) | Self::DeletePolicy(_) => false,
         }
     }

@@ -2,18 +2,19 @@ use super::samples::*;
 use super::*;
 use crate::config::desired::{KeyedSa, NamedPolicy};
 use crate::secret::KeyPrint;
-use crate::xfrm::model::{Limits, Mark, Net, PolicyAction, SaDir, Selector};
+use crate::xfrm::model::{DefaultPolicy, Limits, Mark, Net, PolicyAction, SaDir, Selector};
 use std::path::Path;
 
 fn owned(desired: &Desired) -> Owned {
     Owned {
         sas: desired.sas.iter().map(|keyed| keyed.sa.id).collect(),
         policies: desired.policies.iter().map(|named| named.policy.id.clone()).collect(),
+        default_before: None,
     }
 }
 
 fn empty() -> Desired {
-    Desired { sas: Vec::new(), policies: Vec::new() }
+    Desired::default()
 }
 
 /// Compares with tests/golden/plan/<name>.txt; `UPDATE_GOLDEN=1` writes it.
@@ -120,6 +121,7 @@ fn every_kind_of_step_shows_in_both_forms() {
     let mut wanted = lab();
     wanted.sas[0].sa.reqid = 7;
     wanted.policies[0].policy.priority = 1_000;
+    wanted.default_policy = Some(DefaultPolicy { forward: PolicyAction::Block, ..ACCEPT });
     let mut there = observed(&widened());
     there.policies.retain(|seen| seen.policy.id != wanted.policies[1].policy.id);
     let plan = plan(&wanted, &there, &owned(&widened())).unwrap();
@@ -129,9 +131,10 @@ fn every_kind_of_step_shows_in_both_forms() {
         Step::AddPolicy(_) => "add policy",
         Step::UpdatePolicy { .. } => "update policy",
         Step::DeletePolicy(_) => "delete policy",
+        Step::SetDefault { .. } => "set default policy",
     };
     let kinds: std::collections::BTreeSet<&str> = plan.steps.iter().map(kind).collect();
-    assert_eq!(kinds.len(), 5, "{kinds:?}");
+    assert_eq!(kinds.len(), 6, "{kinds:?}");
     golden("every-kind", &plan.to_string());
     golden("every-kind-json", &format!("{:#}\n", plan.to_json()));
 }
@@ -198,4 +201,25 @@ fn the_policy_of_a_socket_is_not_taken_for_ours() {
     }
     let plan = plan(&lab(), &there, &owned(&lab())).unwrap();
     assert_eq!(plan.steps.len(), lab().policies.len());
+}
+
+#[test]
+fn the_default_policy_comes_after_new_policies_and_goes_before_old_ones() {
+    let blocked = DefaultPolicy { outbound: PolicyAction::Block, ..ACCEPT };
+    let desired = Desired { default_policy: Some(blocked), ..lab() };
+    let empty = Observed { default_policy: Some(ACCEPT), ..Observed::default() };
+    let steps = plan(&desired, &empty, &Owned::default()).unwrap().steps;
+    let set = Step::SetDefault { old: ACCEPT, new: blocked };
+    assert_eq!(steps.last(), Some(&set));
+    assert_eq!(
+        set.to_string(),
+        "~ default policy in accept fwd accept out block\n    was in accept fwd accept out accept"
+    );
+    assert_eq!(set.inverse().and_then(|back| back.inverse()), Some(set));
+
+    let there = Observed { default_policy: Some(blocked), ..observed(&lab()) };
+    let ours = Owned { default_before: Some(ACCEPT), ..owned(&lab()) };
+    assert!(plan(&desired, &there, &ours).unwrap().is_empty());
+    let back = plan(&Desired::default(), &there, &ours).unwrap().steps;
+    assert_eq!(back.first(), Some(&Step::SetDefault { old: blocked, new: ACCEPT }));
 }

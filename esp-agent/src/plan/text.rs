@@ -4,7 +4,7 @@ mod policy;
 mod sa;
 
 pub(super) use policy::dir_name;
-pub use policy::{PolicyBody, PolicyName};
+pub use policy::{DefaultText, PolicyBody, PolicyName};
 pub use sa::{SaLine, SaName, suite_text};
 
 use super::{Plan, PolicyStep, SaStep, Step};
@@ -34,6 +34,9 @@ impl fmt::Display for Step {
             Self::AddPolicy(step) => write!(f, "+ {step}"),
             Self::DeletePolicy(step) => write!(f, "- {step}"),
             Self::UpdatePolicy { old, new } => write!(f, "~ {new}\n    was {}", PolicyBody(old)),
+            Self::SetDefault { old, new } => {
+                write!(f, "~ default policy {}\n    was {}", DefaultText(*new), DefaultText(*old))
+            }
         }
     }
 }

@@ -105,7 +105,7 @@ fn add(agent: &mut Sequenced, sas: &[&KeyedSa]) -> Result<(), LedgerError> {
     agent.expect(&pairs)?;
     pairs.iter().for_each(|(sa, keys)| agent.add_sa(sa, keys).unwrap());
     let sas = sas.iter().map(|keyed| (*keyed).clone()).collect();
-    agent.want(&Desired { sas, policies: Vec::new() });
+    agent.want(&Desired { sas, ..Desired::default() });
     Ok(())
 }
 

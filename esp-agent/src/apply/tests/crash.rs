@@ -97,7 +97,7 @@ fn a_change_converges_to_the_new_and_to_the_old() {
 
 #[test]
 fn a_detach_converges_to_nothing_and_back() {
-    for target in [Desired { sas: Vec::new(), policies: Vec::new() }, lab()] {
+    for target in [Desired::default(), lab()] {
         let attempt = |gateway: &Gateway, fuel| gateway.detach(Some(fuel));
         let prepare = |gateway: &Gateway| {
             gateway.run(&lab(), None).applied();
@@ -147,7 +147,7 @@ fn a_second_crash_in_the_repair_converges() {
 fn a_large_plan_goes_in_batches() {
     let gateway = Gateway::new();
     let sas = (0..150).map(|n| keyed(sa("10.55.55.1", "10.66.66.1", 0x1000 + n, SaDir::Out), None));
-    let desired = Desired { sas: sas.collect(), policies: Vec::new() };
+    let desired = Desired { sas: sas.collect(), ..Desired::default() };
     assert!(matches!(gateway.run(&desired, Some(277)), Outcome::Failed(_)));
     assert!((64..150).contains(&gateway.observed().sas.len()));
     let repaired = gateway.run(&desired, None).applied();

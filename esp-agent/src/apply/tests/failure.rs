@@ -40,7 +40,7 @@ fn the_undoing_is_in_reverse_and_goes_on_after_a_failure() {
 }
 
 fn nothing() -> crate::config::desired::Desired {
-    crate::config::desired::Desired { sas: Vec::new(), policies: Vec::new() }
+    crate::config::desired::Desired::default()
 }
 
 #[test]

@@ -53,7 +53,11 @@ fn wanted(sas: &Picks, policies: &Picks) -> Desired {
         tunnel: None,
         device: None,
     };
-    Desired { sas: sas.iter().map(keyed_sa).collect(), policies: policies.iter().map(named).collect() }
+    Desired {
+        sas: sas.iter().map(keyed_sa).collect(),
+        policies: policies.iter().map(named).collect(),
+        default_policy: None,
+    }
 }
 
 /// Strangers put (some of) these in, over whatever is there, ours included; returns all that is theirs now.

@@ -273,7 +273,7 @@ impl Gateway {
 
     /// A new agent takes away what is ours; it dies after `fuel` half changes.
     pub(super) fn detach(&self, fuel: Option<usize>) -> Outcome {
-        let (mut record, nothing) = (self.record(), Desired { sas: Vec::new(), policies: Vec::new() });
+        let (mut record, nothing) = (self.record(), Desired::default());
         let plan = teardown(&mut record, &self.observed());
         self.spend(fuel, |agent| apply(&plan, &nothing, agent, &mut record))
     }

@@ -1,7 +1,7 @@
 //! A policy in one line.
 
 use super::{mode_name, proto_name, write_if_id, write_limits, write_mark, write_offload, write_selector};
-use crate::xfrm::model::{Policy, PolicyAction, PolicyDir, PolicyId, Template};
+use crate::xfrm::model::{DefaultPolicy, Policy, PolicyAction, PolicyDir, PolicyId, Template};
 use std::fmt;
 
 /// The identity of a policy.
@@ -14,6 +14,20 @@ impl fmt::Display for PolicyName<'_> {
         write_selector(f, selector)?;
         write_mark(f, *mark)?;
         write_if_id(f, *if_id)
+    }
+}
+
+/// A default policy, as `ip xfrm policy setdefault` takes it.
+pub struct DefaultText(pub DefaultPolicy);
+
+impl fmt::Display for DefaultText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |action| match action {
+            PolicyAction::Allow => "accept",
+            PolicyAction::Block => "block",
+        };
+        let DefaultPolicy { inbound, forward, outbound } = self.0;
+        write!(f, "in {} fwd {} out {}", word(inbound), word(forward), word(outbound))
     }
 }
 
