@@ -10,6 +10,7 @@ use crate::plan::{Plan, Step};
 use crate::xfrm::model::{Mark, Mode, Sa, SaId};
 use crate::xfrm::{Xfrm, XfrmError};
 use esp_common::Spi;
+use std::sync::{Mutex, PoisonError};
 
 /// Tries the SAs that `plan` adds, one of each shape.
 ///
@@ -21,6 +22,9 @@ pub fn check(plan: &Plan, desired: &Desired, xfrm: &dyn Xfrm) -> Result<(), Fail
     if shapes.is_empty() {
         return Ok(());
     }
+    // All trials of a process share the namespace and its socket.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     match xfrm.apart() {
         Ok(mut apart) => shapes.into_iter().try_for_each(|keyed| attempt(apart.as_mut(), keyed)),
         Err(error) => {
