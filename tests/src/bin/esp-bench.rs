@@ -34,7 +34,8 @@ fn main() -> Result<()> {
     let mut out = std::io::stdout().lock();
     if cli.control {
         let report = bench::control::run(cli.sas)?;
-        return Ok(if cli.json { writeln!(out, "{:#}", report.json())? } else { write!(out, "{report}")? });
+        let printed = if cli.json { writeln!(out, "{:#}", report.json()) } else { write!(out, "{report}") };
+        return Ok(printed?);
     }
     let report = bench::run(Sampling { rounds: cli.rounds, repeat: cli.repeat }, cli.cpu)?;
     if cli.json {
