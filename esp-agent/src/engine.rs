@@ -42,6 +42,8 @@ const RENEWAL_NS: u64 = 250_000_000;
 const BEAT: Duration = Duration::from_secs(1);
 /// Events that come close together are one change: a rekey is four of them.
 const SETTLE: Duration = Duration::from_millis(5);
+/// SAs that are changed one by one; for more of them all is worked out anew.
+const FEW: usize = 512;
 /// How often flows of SAs that are gone are looked for, and the kernel read again in case an event was never sent
 /// (`allocspi` sends none).
 const SWEEP: Duration = Duration::from_secs(60);
@@ -116,6 +118,28 @@ impl Engine {
         self.refresh()
     }
 
+    /// Brings the maps to what events have changed: a few SAs by themselves, anything else with all there is.
+    ///
+    /// # Errors
+    /// A map cannot be written.
+    pub(crate) fn update(&mut self) -> Result<(), Failure> {
+        let in_sync = self.shared.state().in_sync;
+        let change = {
+            let mut picture = self.shared.picture();
+            picture.settle();
+            let few = in_sync && !picture.whole && picture.touched.len() <= FEW;
+            few.then(|| {
+                let change = Image::change(&picture);
+                picture.shown();
+                change
+            })
+        };
+        match change {
+            Some(change) if self.filler.patch(&change)? => Ok(()),
+            Some(_) | None => self.refresh(),
+        }
+    }
+
     /// Brings the maps to the picture, and says whether it is complete.
     ///
     /// # Errors
@@ -124,7 +148,9 @@ impl Engine {
         let image = {
             let mut picture = self.shared.picture();
             picture.settle();
-            Image::of(&picture)
+            let image = Image::of(&picture);
+            picture.shown();
+            image
         };
         let notes = self.filler.fill(&image)?;
         let complete = !notes.iter().any(|note| note.starts_with(FULL));
@@ -202,7 +228,7 @@ impl Engine {
                 event = events.next() => self.on_xfrm(event?, &mut due)?,
                 event = net.next() => self.on_net(event?).await?,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    self.refresh()?;
+                    self.update()?;
                     let since = due.take().map_or(Duration::ZERO, |due| SETTLE + due.elapsed());
                     self.shared.state().update_ns = react::nanos(since);
                 }

@@ -35,6 +35,12 @@ pub struct Picture {
     pub tombstones: Tombstones,
     /// How many SAs with keys each line has.
     pub lines: HashMap<Line, usize>,
+    /// SAs that changed since the maps were brought up to date.
+    pub touched: HashSet<SaId>,
+    /// Of those, what was there before.
+    pub parted: Vec<Sa>,
+    /// More than SAs one by one has changed.
+    pub whole: bool,
     /// Names are to be worked out again, as policies have a say in them.
     pub restitch: bool,
     /// Names are not those of the state file.
@@ -129,6 +135,7 @@ impl Picture {
             Event::SaFlushed { proto } => self.flush(proto, origin),
             Event::PolicyAdded(policy) | Event::PolicyUpdated(policy) => self.put_policy(*policy),
             Event::PolicyDeleted { index, id } | Event::PolicyExpired { index, id, hard: true } => {
+                self.whole = true;
                 self.policies.remove(&index);
                 self.told_names.remove(&index);
                 let old = self.indices.remove(&id).filter(|old| *old != index);
@@ -136,6 +143,7 @@ impl Picture {
                 Effect::Changed
             }
             Event::PolicyFlushed => {
+                self.whole = true;
                 self.policies.clear();
                 self.indices.clear();
                 Effect::Changed
@@ -175,6 +183,7 @@ impl Picture {
         self.dying.remove(&id);
         self.tombstones.raise(id.dst, id.spi);
         self.restitch |= self.stitch.asks_for_nets();
+        self.touched.insert(id);
         if !self.restitch {
             let tunnel = self.stitch.tunnel(&observed.sa, &Served::default()).map(str::to_owned);
             self.set_tunnel(id, tunnel);
@@ -191,6 +200,7 @@ impl Picture {
         let old = self.indices.insert(policy.policy.id.clone(), policy.index);
         old.filter(|old| *old != policy.index).map(|old| self.policies.remove(&old));
         self.renamed = true;
+        self.whole = true;
         self.restitch |= self.stitch.asks_for_nets();
         self.policies.insert(policy.index, policy);
         Effect::Changed
@@ -231,6 +241,7 @@ impl Picture {
     ) -> Effect {
         self.dying.remove(id);
         let Some(gone) = self.sas.remove(id) else { return Effect::Changed };
+        self.touched.insert(*id);
         self.part(&gone);
         if id.proto == ESP && !id.spi.is_zero() {
             self.tombstones.bury(Tombstone {
@@ -248,6 +259,9 @@ impl Picture {
 
     fn part(&mut self, observed: &ObservedSa) {
         let line = line(&observed.sa);
+        if !self.whole {
+            self.parted.push(observed.sa.clone());
+        }
         if observed.larval {
             return;
         }
@@ -266,8 +280,16 @@ impl Picture {
         }
     }
 
+    /// The maps are what the picture is.
+    pub fn shown(&mut self) {
+        self.touched.clear();
+        self.parted.clear();
+        self.whole = false;
+    }
+
     fn stitch_all(&mut self) {
         self.restitch = false;
+        self.whole = true;
         let served = Served::of(self.policies.values());
         let names = self
             .sas

@@ -2,7 +2,7 @@
 
 use super::{
     DatapathError,
-    image::{Image, SaImage},
+    image::{Change, Image, SaImage},
     maps::{Maps, on},
     ranges::Ranges,
     tunnels::Tunnels,
@@ -86,6 +86,36 @@ impl Filler {
         Ok(notes)
     }
 
+    /// Writes what a few SAs change, in the same order. False when something found no room: then all is to be filled.
+    ///
+    /// # Errors
+    /// A map cannot be written.
+    pub fn patch(&mut self, change: &Change) -> Result<bool, DatapathError> {
+        for (key, rules) in &change.inner {
+            if rules.len() > names::INNER_RULES_PER_SA as usize {
+                return Ok(false);
+            }
+            let (range, writes) = self.ranges.one(rules);
+            self.write_inner(&writes)?;
+            let Some(range) = range else { return Ok(false) };
+            if !put(&mut self.maps.inner, &mut self.inner, *key, range, names::MAP_INNER)? {
+                return Ok(false);
+            }
+        }
+        for (key, entry) in self.number_tunnels(&change.sas)? {
+            if !put(&mut self.maps.sas, &mut self.sas, key, entry, names::MAP_SAS)? {
+                return Ok(false);
+            }
+        }
+        for key in &change.gone {
+            take(&mut self.maps.sas, &mut self.sas, key, names::MAP_SAS)?;
+        }
+        for key in &change.inner_gone {
+            take(&mut self.maps.inner, &mut self.inner, key, names::MAP_INNER)?;
+        }
+        Ok(true)
+    }
+
     fn number_tunnels(
         &mut self,
         sas: &BTreeMap<FlowKey, SaImage>,
@@ -98,6 +128,15 @@ impl Filler {
         Ok(numbered)
     }
 
+    fn write_inner(&mut self, writes: &[(u32, Vec<Rule>)]) -> Result<(), DatapathError> {
+        for (first, rules) in writes {
+            for (index, rule) in (*first..).zip(rules) {
+                self.maps.inner_rules.set(index, rule, 0).map_err(on("write", names::MAP_INNER_RULES))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the lists that are new; an SA whose list finds no room is left out and so passes unchecked.
     fn place_inner(
         &mut self,
@@ -105,11 +144,7 @@ impl Filler {
         notes: &mut Vec<String>,
     ) -> Result<BTreeMap<InnerKey, RuleRange>, DatapathError> {
         let round = self.ranges.round(inner.values().map(Vec::as_slice));
-        for (first, rules) in &round.writes {
-            for (index, rule) in (*first..).zip(rules) {
-                self.maps.inner_rules.set(index, rule, 0).map_err(on("write", names::MAP_INNER_RULES))?;
-            }
-        }
+        self.write_inner(&round.writes)?;
         let range_of =
             |rules: &[Rule]| round.ranges.get(bytemuck::cast_slice::<_, u8>(rules)).copied().flatten();
         let placed: BTreeMap<_, _> =
@@ -178,26 +213,58 @@ where
 {
     let gone: Vec<K> = held.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
     for key in gone {
-        match map.remove(&key) {
-            Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
-            Err(source) => return Err(on("remove from", name)(source)),
-        }
-        held.remove(&key);
+        take(map, held, &key, name)?;
     }
     let mut full = 0_usize;
     for (key, value) in wanted {
-        if held.get(&key) == Some(&value) {
-            continue;
-        }
-        match map.insert(key, value, 0) {
-            Ok(()) => _ = held.insert(key, value),
-            Err(source) if is_full(&source) => full += 1,
-            Err(source) => return Err(on("write", name)(source)),
-        }
+        full += usize::from(!put(map, held, key, value, name)?);
     }
     if full > 0 {
         notes.push(format!("{FULL} {name}: {full} entries have no room; raise its size in [maps]"));
     }
+    Ok(())
+}
+
+/// Puts one entry; false when it found no room.
+fn put<K, V>(
+    map: &mut aya::maps::HashMap<aya::maps::MapData, K, V>,
+    held: &mut BTreeMap<K, V>,
+    key: K,
+    value: V,
+    name: &'static str,
+) -> Result<bool, DatapathError>
+where
+    K: aya::Pod + Ord,
+    V: aya::Pod + PartialEq,
+{
+    if held.get(&key) == Some(&value) {
+        return Ok(true);
+    }
+    match map.insert(key, value, 0) {
+        Ok(()) => {
+            held.insert(key, value);
+            Ok(true)
+        }
+        Err(source) if is_full(&source) => Ok(false),
+        Err(source) => Err(on("write", name)(source)),
+    }
+}
+
+fn take<K: aya::Pod + Ord, V: aya::Pod>(
+    map: &mut aya::maps::HashMap<aya::maps::MapData, K, V>,
+    held: &mut BTreeMap<K, V>,
+    key: &K,
+    name: &'static str,
+) -> Result<(), DatapathError> {
+    // To remove what is not there is an error of the system call, which aya does not tell from others.
+    if !held.contains_key(key) {
+        return Ok(());
+    }
+    match map.remove(key) {
+        Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
+        Err(source) => return Err(on("remove from", name)(source)),
+    }
+    held.remove(key);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{inner, rules};
 use crate::picture::Picture;
-use crate::xfrm::model::ESP;
+use crate::xfrm::model::{ESP, ObservedSa, SaId};
 use esp_common::{Addr, FlowKey, InnerKey, Rule, SaEntry, names};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,17 +38,31 @@ impl Image {
     pub fn of(picture: &Picture) -> Self {
         let mut image =
             Self { locals: picture.locals.iter().copied().map(Addr::from).collect(), ..Self::default() };
-        for observed in picture.sas.values().filter(|observed| observed.sa.id.proto == ESP) {
-            let key = FlowKey::new(observed.sa.id.dst.into(), observed.sa.id.spi);
-            let offloaded = observed.sa.offload.is_some_and(|offload| offload.packet);
-            let flags = if offloaded { SaEntry::OFFLOADED } else { 0 };
-            let tunnel = picture.tunnels.get(&observed.sa.id).cloned().unwrap_or_default();
-            image.sas.insert(key, SaImage { tunnel, flags });
-        }
+        image.sas = picture.sas.values().filter_map(|observed| entry(picture, observed)).collect();
         rules::compile(picture.policies.values(), &mut image);
         image.inner = inner::compile(picture);
         image.limit();
         image
+    }
+
+    /// The image of the SAs that changed alone: their place in the table, and their selectors.
+    #[must_use]
+    pub fn change(picture: &Picture) -> Change {
+        let changed = || picture.touched.iter().filter_map(|id| picture.sas.get(id));
+        let sas: BTreeMap<_, _> = changed().filter_map(|observed| entry(picture, observed)).collect();
+        let inner = inner::compile_of(picture, changed());
+        let mut gone: BTreeSet<FlowKey> = picture.touched.iter().map(flow_key).collect();
+        gone.retain(|key| !sas.contains_key(key));
+        let mut inner_gone: BTreeSet<InnerKey> = picture.parted.iter().map(inner::key).collect();
+        inner_gone.retain(|key| !inner.contains_key(key));
+        // Another SA, with another mark or destination, may be behind the same key.
+        if !gone.is_empty() || !inner_gone.is_empty() {
+            for observed in picture.sas.values() {
+                gone.remove(&flow_key(&observed.sa.id));
+                inner_gone.remove(&inner::key(&observed.sa));
+            }
+        }
+        Change { sas, gone, inner, inner_gone }
     }
 
     /// What has no room is not checked at all, and said: half a rule set would drop wrongly.
@@ -72,6 +86,30 @@ impl Image {
             ));
         }
     }
+}
+
+/// What a few SAs change of an image.
+pub struct Change {
+    /// SAs that are there.
+    pub sas: BTreeMap<FlowKey, SaImage>,
+    /// Keys without an SA.
+    pub gone: BTreeSet<FlowKey>,
+    /// Their selectors.
+    pub inner: BTreeMap<InnerKey, Vec<Rule>>,
+    /// Keys of selectors without an SA.
+    pub inner_gone: BTreeSet<InnerKey>,
+}
+
+fn flow_key(id: &SaId) -> FlowKey {
+    FlowKey::new(id.dst.into(), id.spi)
+}
+
+fn entry(picture: &Picture, observed: &ObservedSa) -> Option<(FlowKey, SaImage)> {
+    let sa = &observed.sa;
+    let offloaded = sa.offload.is_some_and(|offload| offload.packet);
+    let flags = if offloaded { SaEntry::OFFLOADED } else { 0 };
+    let tunnel = picture.tunnel(&sa.id).to_owned();
+    (sa.id.proto == ESP).then(|| (flow_key(&sa.id), SaImage { tunnel, flags }))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::rules;
 use crate::picture::Picture;
-use crate::xfrm::model::{ESP, Mode, ObservedPolicy, PolicyAction, PolicyDir, Sa, Template};
+use crate::xfrm::model::{ESP, Mode, ObservedPolicy, ObservedSa, PolicyAction, PolicyDir, Sa, Template};
 use esp_common::{InnerKey, Rule, RuleAction};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,11 +14,19 @@ type Place = (u32, IpAddr, IpAddr);
 
 /// Selectors for each inbound SA, in the order of policy indices.
 pub(super) fn compile(picture: &Picture) -> BTreeMap<InnerKey, Vec<Rule>> {
+    compile_of(picture, picture.sas.values())
+}
+
+/// The same for some of the SAs.
+pub(super) fn compile_of<'a>(
+    picture: &Picture,
+    sas: impl Iterator<Item = &'a ObservedSa>,
+) -> BTreeMap<InnerKey, Vec<Rule>> {
     let index = by_place(picture);
     let mut inner: BTreeMap<InnerKey, Vec<Rule>> = BTreeMap::new();
-    for observed in picture.sas.values().filter(|observed| observed.sa.id.proto == ESP && !observed.larval) {
+    for observed in sas.filter(|observed| observed.sa.id.proto == ESP && !observed.larval) {
         let sa = &observed.sa;
-        let key = InnerKey { remote: sa.src.into(), spi: sa.id.spi, reqid: sa.reqid };
+        let key = key(sa);
         let rules = inner.entry(key).or_default();
         for (policy, template) in places(sa).iter().filter_map(|place| index.get(place)).flatten() {
             let rule = allowing(rules::rule(policy));
@@ -29,6 +37,11 @@ pub(super) fn compile(picture: &Picture) -> BTreeMap<InnerKey, Vec<Rule>> {
         rules.sort_by_key(|rule| rule.policy);
     }
     inner
+}
+
+/// How an SA's selectors are found: several SAs may share them.
+pub(super) fn key(sa: &Sa) -> InnerKey {
+    InnerKey { remote: sa.src.into(), spi: sa.id.spi, reqid: sa.reqid }
 }
 
 /// A match lets the packet pass, whatever the policy asks of clear text.

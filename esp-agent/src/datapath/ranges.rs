@@ -47,6 +47,15 @@ impl Ranges {
         round
     }
 
+    /// The range of one more list between two rounds, and what is to be written before an SA names it. Nothing is
+    /// given up here.
+    pub fn one(&mut self, list: &[Rule]) -> (Option<RuleRange>, Vec<(u32, Vec<Rule>)>) {
+        let bytes: &[u8] = bytemuck::cast_slice(list);
+        let mut writes = Vec::new();
+        let held = self.held.get(bytes).copied();
+        (held.or_else(|| self.place(bytes, list, &mut writes)), writes)
+    }
+
     fn place(
         &mut self,
         bytes: &[u8],

@@ -123,3 +123,38 @@ fn names_of_flows_outlive_their_sas_and_an_agent() {
     assert_eq!(picture.tunnel(&sa(9, 5).sa.id), "site-b", "its SA is gone, its counters are not");
     assert_eq!(picture.tunnel(&sa(2, 6).sa.id), "", "an SA that is there has the name of today");
 }
+
+/// What is changed bit by bit is what would be worked out anew, also where SAs share keys.
+#[test]
+fn changes_add_up_to_the_whole_image() {
+    use crate::datapath::image::Image;
+    let mut picture = picture(&[]);
+    picture.shown();
+    let (mut sas, mut inner) = (std::collections::BTreeMap::new(), std::collections::BTreeMap::new());
+    let mut dice = 7_u32;
+    for step in 0..2000 {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // Two marks behind one key: they are of one tunnel, as the table has room for one name.
+        let mut some = sa((dice >> 8) % 6 + 1, 5);
+        some.sa.id.mark.value = (dice >> 20) % 2;
+        let event = match (dice >> 24) % 8 {
+            0..=3 => Event::SaAdded(Box::new(some)),
+            4 | 5 => Event::SaDeleted(some.sa.id),
+            6 => expired(some.sa.id, true),
+            _ => Event::SaFlushed { proto: ESP },
+        };
+        picture.apply(event, THEIRS);
+        if step % 3 == 0 {
+            assert!(!picture.whole, "SAs alone have changed");
+            let change = Image::change(&picture);
+            picture.shown();
+            sas.extend(change.sas);
+            inner.extend(change.inner);
+            sas.retain(|key, _| !change.gone.contains(key));
+            inner.retain(|key, _| !change.inner_gone.contains(key));
+            let whole = Image::of(&picture);
+            assert_eq!(sas, whole.sas, "step {step}");
+            assert!(inner == whole.inner, "step {step}");
+        }
+    }
+}
