@@ -12,7 +12,7 @@ const CAP: Duration = Duration::from_secs(300);
 /// still known.
 const FORGET: Duration = Duration::from_secs(600);
 
-/// The repairs of each object, none of them longer ago than [`FORGET`] and the wait that they ask for.
+/// The repairs of each object, none of them longer ago than `FORGET` and the wait that they ask for.
 #[derive(Debug, Default)]
 pub struct Backoff(HashMap<Object, Repairs>);
 
