@@ -6,7 +6,6 @@ use esp_tests::{
     capture::{Capture, Kind},
     lab::{CLIENT_A, CLIENT_B, Gateway, Lab, Mode, Outer, Side, Suite, Tunnel, ping},
 };
-use serde_json::json;
 
 const PINGS: u32 = 2;
 
@@ -59,7 +58,10 @@ fn check(lab: &Lab, router: &Capture, gateways: [&Gateway; 2], tunnel: &Tunnel) 
         let counted = gateway.packets([("in", tunnel.spi(here)), ("out", tunnel.spi(there))])?;
         ensure!((wire, counted) == ([packets; 2], [packets; 2]), "{wire:?} seen, {counted:?} counted");
         let plan = gateway.plan()?;
-        ensure!(plan["empty"] == true && plan["notes"] == json!([]), "a second run would change {plan:#}");
+        // What fits into the tunnel is always said; nothing else is.
+        let notes = plan["notes"].as_array().into_iter().flatten().map(|note| &note["kind"]);
+        let silent = notes.filter(|kind| *kind != "mtu").count() == 0;
+        ensure!(plan["empty"] == true && silent, "a second run would change {plan:#}");
         installed(gateway, tunnel)?;
     }
     Ok(())
