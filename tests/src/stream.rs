@@ -45,10 +45,10 @@ pub struct Arrived {
 }
 
 impl Arrived {
-    /// True when all arrived, each once.
+    /// How many did not arrive.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.sent > 0 && self.lost.is_empty() && self.twice == 0
+    pub fn missing(&self) -> u64 {
+        self.lost.iter().map(|run| run.end() - run.start() + 1).sum()
     }
 }
 

@@ -32,6 +32,17 @@ pub fn moved(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> B
     after.iter().filter_map(growth).collect()
 }
 
+/// What Linux loses by itself while policies change. A changed policy makes each cached route stale
+/// (`rt_genid_bump_all` in `xfrm_policy_insert`). A packet that is being forwarded holds such a route without a
+/// reference; when another CPU replaces the route meanwhile, `skb_dst_force` finds it gone and
+/// `__xfrm_route_forward` drops the packet (Linux 4.20 and later).
+pub const STALE_ROUTE: &str = "XfrmFwdHdrError";
+
+/// Takes counters out of those that moved, and says how many packets they stand for.
+pub fn take_out(moved: &mut BTreeMap<String, u64>, names: &[&str]) -> u64 {
+    names.iter().filter_map(|name| moved.remove(*name)).sum()
+}
+
 /// All SAs and policies as `ip xfrm` lists them, without keys.
 ///
 /// # Errors
