@@ -13,6 +13,7 @@ pub use undo::Undo;
 use crate::config::desired::{Desired, KeyedSa};
 use crate::plan::{Observed, Plan, SaStep, Step, diff};
 use crate::record::{Record, RecordError};
+use crate::xfrm::interface::{ObservedLink, Part};
 use crate::xfrm::model::{Sa, SaId, SaKeys};
 use crate::xfrm::{Xfrm, XfrmError};
 use std::collections::HashMap;
@@ -129,6 +130,9 @@ impl<'a> Run<'a> {
             | Step::AddPolicy(_)
             | Step::UpdatePolicy { .. }
             | Step::DeletePolicy(_)
+            | Step::AddPart(_)
+            | Step::UpdateLink { .. }
+            | Step::DeletePart(_)
             | Step::SetDefault { .. } => None,
         };
         batch.iter().filter_map(keyed).map(|keyed| (&keyed.sa, &keyed.keys)).collect()
@@ -152,12 +156,32 @@ impl<'a> Run<'a> {
                 let seen = observed.policies_by_id().get(&new.policy.id).copied();
                 seen.map(|seen| diff::policy(&new.policy, &seen.policy))
             }
-            Step::DeleteSa(_) | Step::DeletePolicy(_) | Step::SetDefault { .. } => None,
+            Step::AddPart(new) => there(&observed, &new.part),
+            Step::DeleteSa(_)
+            | Step::DeletePolicy(_)
+            | Step::DeletePart(_)
+            | Step::UpdateLink { .. }
+            | Step::SetDefault { .. } => None,
         };
         match differs {
             None => Err(Cause::Step { step: Box::new(step.clone()), source }),
             Some(differs) if differs.is_empty() => Ok(false),
             Some(differs) => Err(Cause::Taken { step: Box::new(step.clone()), differs }),
+        }
+    }
+}
+
+/// In what a part that is there differs from `part`; `None` when there is none.
+fn there(observed: &Observed, part: &Part) -> Option<Vec<&'static str>> {
+    let id = part.id();
+    match part {
+        Part::Link(link) => {
+            let seen = observed.links.iter().find(|seen| seen.name == link.name);
+            seen.map(|seen| diff::link(link, seen))
+        }
+        Part::Address { .. } | Part::Route { .. } => {
+            let mut parts = observed.links.iter().flat_map(ObservedLink::parts);
+            parts.any(|seen| seen.id() == id).then(Vec::new)
         }
     }
 }
@@ -177,6 +201,9 @@ fn execute(step: &Step, keyed: &Keyed<'_>, xfrm: &mut dyn Xfrm) -> Result<(), Ca
         Step::AddPolicy(new) => xfrm.add_policy(&new.policy),
         Step::UpdatePolicy { new, .. } => xfrm.update_policy(&new.policy),
         Step::DeletePolicy(old) => gone(xfrm.delete_policy(&old.policy.id)),
+        Step::AddPart(new) => xfrm.add_part(&new.part),
+        Step::UpdateLink { new, .. } => xfrm.update_link(new),
+        Step::DeletePart(old) => gone(xfrm.delete_part(&old.part)),
         Step::SetDefault { new, .. } => xfrm.set_default_policy(*new),
     };
     answer.map_err(|source| Cause::Step { step: Box::new(step.clone()), source })

@@ -34,7 +34,13 @@
 //! esn = false
 //! priority = 3600                     # default: the narrower the networks, the smaller; the smaller wins
 //! forward = true                      # derive `fwd` policies
-//! if_id = 7                           # XFRM interface, for a route-based tunnel
+//! interface = "ipsec0"                # an XFRM interface of its own, for a tunnel that routes lead into
+//! address = "10.255.0.1/30"           # of the interface; or a list
+//! route = "192.168.2.0/24"            # over the interface; or a list; default: remote_net, if it is given
+//! route_metric = 100                  # default: 0, or 1024 for IPv6, as the kernel has it
+//! mtu = 1400                          # default: what fits into 1500 bytes with cipher, mode and encapsulation
+//! if_id = 7                           # default: derived from the name; without `interface`: that of an XFRM
+//!                                     # interface that others make
 //! encap = { local_port = 4500, remote_port = 4500 }
 //! [tunnel.in]                         # what comes from `remote`; [tunnel.out] alike
 //! spi = 0x1001
@@ -99,7 +105,7 @@ mod scene;
 mod section;
 mod valid;
 
-pub use desired::{Desired, KeyedSa, NamedPolicy, NoDevice};
+pub use desired::{Desired, KeyedSa, NamedPart, NamedPolicy, NoDevice};
 pub use lint::{Lint, LintCode};
 pub use report::{ConfigError, ConfigErrors};
 pub use valid::{GuardModes, Reconcile, Sizes, Tunnel};
@@ -255,6 +261,7 @@ impl Config {
         Desired {
             sas: sas.cloned().collect(),
             policies: policies.cloned().collect(),
+            parts: self.tunnels.iter().flat_map(|tunnel| &tunnel.parts).cloned().collect(),
             default_policy: self.default_policy,
         }
     }

@@ -218,6 +218,7 @@ impl Engine {
         let mut sweep = every(SWEEP);
         let mut numbers = every(NUMBERS);
         let mut due: Option<Instant> = None;
+        self.follow_routes(&mut net)?;
         loop {
             let now = clock::monotonic_ns();
             if due.is_none() && events.is_drained()? {
@@ -249,11 +250,17 @@ impl Engine {
                 _ = numbers.tick() => self.xfrm.follow(std::time::Instant::now()),
                 _ = hangup.recv() => {
                     self.reload().await;
+                    self.follow_routes(&mut net)?;
                     mirror = every(self.config.mirror_interval);
                 }
             }
         }
         self.close()
+    }
+
+    /// Has routes told where some of them are ours.
+    fn follow_routes(&self, net: &mut NetEvents) -> Result<(), Failure> {
+        if self.drift.watch.has_routes() { Ok(net.follow_routes()?) } else { Ok(()) }
     }
 
     /// Notes that the maps are complete of this moment.

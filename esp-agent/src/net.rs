@@ -1,6 +1,7 @@
 //! Addresses and links of the agent's network namespace, and their changes (rtnetlink).
 
 pub mod decode;
+pub mod encode;
 pub mod events;
 
 pub use events::{NetEvent, NetEvents};
@@ -27,6 +28,8 @@ pub struct Link {
     pub mtu: u32,
     /// The id of the XDP program on it, whoever attached it.
     pub xdp_prog_id: Option<u32>,
+    /// The if_id of an XFRM interface; `None` for one of another kind.
+    pub xfrm_if_id: Option<u32>,
 }
 
 /// Why addresses or links are not known.
@@ -58,7 +61,8 @@ pub enum NetError {
 pub async fn addresses() -> Result<Vec<IpAddr>, NetError> {
     /// `RTM_GETADDR` and `sizeof(struct ifaddrmsg)`.
     const GETADDR: (u16, usize) = (22, 8);
-    dump("addresses", GETADDR, decode::address).await
+    let all = dump("addresses", GETADDR, decode::address).await?;
+    Ok(all.into_iter().map(|address| address.net.addr).collect())
 }
 
 /// All links of the network namespace of the calling thread.

@@ -2,10 +2,12 @@
 //!
 //! Order: SAs are added, then replaced, so that a kernel that lacks an algorithm says so before anything is
 //! lost; then policies are added and updated, so that none ever demands an SA that is not there; then
-//! policies that are no longer wanted go, then their SAs.
+//! policies that are no longer wanted go, then their SAs. An interface comes before all of them and its routes after,
+//! so that nothing is led into it before it can be protected; it goes the other way round.
 
 mod conflict;
 pub mod diff;
+mod interfaces;
 mod json;
 mod note;
 mod policies;
@@ -20,10 +22,11 @@ mod tests;
 
 pub use conflict::Conflict;
 pub use note::Note;
-pub use step::{PolicyStep, SaStep, Step};
+pub use step::{PartStep, PolicyStep, SaStep, Step};
 
 use crate::config::desired::Desired;
 use crate::record::{Owned, Record};
+use crate::xfrm::interface::ObservedLink;
 use crate::xfrm::model::{DefaultPolicy, ObservedPolicy, ObservedSa, PolicyId, SaId};
 use crate::xfrm::{Xfrm, XfrmError};
 use std::collections::BTreeMap;
@@ -35,17 +38,24 @@ pub struct Observed {
     pub sas: Vec<ObservedSa>,
     /// All policies of the namespace.
     pub policies: Vec<ObservedPolicy>,
+    /// All links of the namespace.
+    pub links: Vec<ObservedLink>,
     /// What becomes of packets that no policy matches.
     pub default_policy: Option<DefaultPolicy>,
 }
 
 impl Observed {
-    /// Reads both databases. The answer must be complete: what is missing in it counts as gone.
+    /// Reads both databases, and the links. The answer must be complete: what is missing in it counts as gone.
     ///
     /// # Errors
     /// The kernel's.
     pub fn of(xfrm: &mut dyn Xfrm) -> Result<Self, XfrmError> {
-        Ok(Self { sas: xfrm.sas()?, policies: xfrm.policies()?, default_policy: xfrm.default_policy()? })
+        Ok(Self {
+            sas: xfrm.sas()?,
+            policies: xfrm.policies()?,
+            links: xfrm.links()?,
+            default_policy: xfrm.default_policy()?,
+        })
     }
 
     /// SAs by identity.
@@ -92,14 +102,27 @@ impl Plan {
 pub fn plan(desired: &Desired, observed: &Observed, owned: &Owned) -> Result<Plan, Vec<Conflict>> {
     let sas = sas::draft(desired, observed, owned);
     let policies = policies::draft(desired, observed, owned);
-    let conflicts: Vec<Conflict> = sas.conflicts.into_iter().chain(policies.conflicts).collect();
+    let interfaces = interfaces::draft(desired, observed, owned);
+    let conflicts: Vec<Conflict> =
+        [interfaces.conflicts, sas.conflicts, policies.conflicts].into_iter().flatten().collect();
     if !conflicts.is_empty() {
         return Err(conflicts);
     }
     let default = default_step(desired, observed, owned);
-    let steps =
-        [sas.added, sas.replaced, policies.added, policies.updated, default, policies.obsolete, sas.obsolete];
-    Ok(Plan { steps: steps.concat(), notes: [sas.notes, policies.notes].concat() })
+    let steps = [
+        interfaces.links,
+        sas.added,
+        sas.replaced,
+        policies.added,
+        policies.updated,
+        default,
+        interfaces.routes,
+        interfaces.obsolete_routes,
+        policies.obsolete,
+        sas.obsolete,
+        interfaces.obsolete_links,
+    ];
+    Ok(Plan { steps: steps.concat(), notes: [interfaces.notes, sas.notes, policies.notes].concat() })
 }
 
 /// The default policy as it is wanted, or as it was before us. After the policies that let packets pass, and before
@@ -110,16 +133,24 @@ fn default_step(desired: &Desired, observed: &Observed, owned: &Owned) -> Vec<St
     change.map(|(old, new)| Step::SetDefault { old, new }).into_iter().collect()
 }
 
-/// The steps that take away everything of ours and nothing else: policies first, then SAs.
+/// The steps that take away everything of ours and nothing else: routes first, then policies, SAs and interfaces.
 #[must_use]
 pub fn teardown(record: &mut Record, observed: &Observed) -> Plan {
     let owned = record.reconcile(observed);
     let nothing = Desired::default();
     let sas = sas::draft(&nothing, observed, &owned);
     let policies = policies::draft(&nothing, observed, &owned);
+    let interfaces = interfaces::draft(&nothing, observed, &owned);
     let default = default_step(&nothing, observed, &owned);
     Plan {
-        steps: [default, policies.obsolete, sas.obsolete].concat(),
+        steps: [
+            interfaces.obsolete_routes,
+            default,
+            policies.obsolete,
+            sas.obsolete,
+            interfaces.obsolete_links,
+        ]
+        .concat(),
         notes: [sas.notes, policies.notes].concat(),
     }
 }

@@ -11,6 +11,7 @@
 mod default;
 mod entry;
 mod error;
+mod part;
 mod store;
 
 #[cfg(test)]
@@ -21,9 +22,11 @@ pub use store::{FileStore, Store};
 
 use crate::instance::Instance;
 use crate::plan::{Observed, Step};
+use crate::xfrm::interface::{Part, PartId};
 use crate::xfrm::model::{DefaultPolicy, PolicyId, SaId};
 use default::DefaultTag;
 use entry::{Entry, PolicyTag, SaTag, State};
+use part::PartTag;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::io;
@@ -39,6 +42,8 @@ pub struct Owned {
     pub sas: BTreeSet<SaId>,
     /// Policies.
     pub policies: BTreeSet<PolicyId>,
+    /// XFRM interfaces, their addresses and routes.
+    pub parts: BTreeSet<PartId>,
     /// The default policy before we set ours, while ours is in force.
     pub default_before: Option<DefaultPolicy>,
 }
@@ -79,6 +84,8 @@ struct Content {
     scope: Scope,
     sas: Vec<Entry<SaTag>>,
     policies: Vec<Entry<PolicyTag>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<Entry<PartTag>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     default_policy: Option<DefaultTag>,
 }
@@ -115,8 +122,14 @@ impl Record {
     pub fn open(store: Box<dyn Store>, scope: Scope) -> Result<Self, RecordError> {
         let path = store.path().to_owned();
         let bytes = store.load().map_err(|source| RecordError::Read { path: path.clone(), source })?;
-        let fresh =
-            Content { schema: SCHEMA, scope, sas: Vec::new(), policies: Vec::new(), default_policy: None };
+        let fresh = Content {
+            schema: SCHEMA,
+            scope,
+            sas: Vec::new(),
+            policies: Vec::new(),
+            parts: Vec::new(),
+            default_policy: None,
+        };
         let (content, discarded) = match bytes {
             None => (fresh.clone(), None),
             Some(bytes) => parse(&bytes, &path, &fresh)?,
@@ -151,6 +164,17 @@ impl Record {
                 policies.push(now);
             }
         }
+        let mut parts = Vec::new();
+        for (part, ifindex) in
+            observed.links.iter().flat_map(|link| link.parts().into_iter().map(|part| (part, link.ifindex)))
+        {
+            let now = Entry::of_part(&part, ifindex);
+            if self.content.parts.iter().any(|entry| entry.describes(&now)) {
+                owned.parts.insert(part.id());
+                parts.push(now);
+            }
+        }
+        self.content.parts = parts;
         let default = self.content.default_policy;
         self.content.default_policy = default.filter(|tag| tag.in_force(observed.default_policy));
         owned.default_before = self.content.default_policy.map(DefaultTag::before);
@@ -174,7 +198,9 @@ impl Record {
                     self.content.default_policy =
                         Some(DefaultTag::next(self.content.default_policy, *old, *new));
                 }
-                Step::DeleteSa(_) | Step::DeletePolicy(_) => {}
+                Step::AddPart(new) => self.content.parts.push(Entry::intended(PartTag::of(&new.part))),
+                Step::DeleteSa(_) | Step::DeletePolicy(_) | Step::DeletePart(_) | Step::UpdateLink { .. } => {
+                }
             }
         }
         self.save()
@@ -188,7 +214,8 @@ impl Record {
                 remove_newest(&mut self.content.policies, &PolicyTag::of(&new.policy));
             }
             Step::SetDefault { old, .. } => self.set_default(*old),
-            Step::DeleteSa(_) | Step::DeletePolicy(_) => {}
+            Step::AddPart(new) => remove_newest(&mut self.content.parts, &PartTag::of(&new.part)),
+            Step::DeleteSa(_) | Step::DeletePolicy(_) | Step::DeletePart(_) | Step::UpdateLink { .. } => {}
         }
     }
 
@@ -204,7 +231,18 @@ impl Record {
                 set_done(&mut self.content.policies, &PolicyTag::of(&new.policy));
             }
             Step::DeletePolicy(old) => remove_oldest(&mut self.content.policies, &PolicyTag::of(&old.policy)),
+            Step::AddPart(new) => set_done(&mut self.content.parts, &PartTag::of(&new.part)),
+            Step::DeletePart(old) => self.forget_part(&old.part),
+            Step::UpdateLink { .. } => {}
             Step::SetDefault { new, .. } => self.set_default(*new),
+        }
+    }
+
+    /// What hangs on a link goes with it.
+    fn forget_part(&mut self, part: &Part) {
+        remove_oldest(&mut self.content.parts, &PartTag::of(part));
+        if let Part::Link(link) = part {
+            self.content.parts.retain(|entry| entry.state == State::Intended || !entry.tag.is_on(&link.name));
         }
     }
 

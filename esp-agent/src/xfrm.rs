@@ -9,6 +9,7 @@ pub mod error;
 pub mod events;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+pub mod interface;
 pub mod model;
 pub mod netlink;
 pub mod uapi;
@@ -19,6 +20,7 @@ pub use error::XfrmError;
 use std::io;
 
 use crate::sequence::LedgerError;
+use interface::{ObservedLink, Part, XfrmLink};
 use model::{DefaultPolicy, ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
 
 /// The SAD and the SPD of one network namespace. Calls block: use them in `spawn_blocking` or on an own thread.
@@ -86,6 +88,30 @@ pub trait Xfrm {
     /// # Errors
     /// [`XfrmError::DeletePolicy`]; `ENOENT` when there is none.
     fn delete_policy(&mut self, id: &PolicyId) -> Result<(), XfrmError>;
+
+    /// Every link, XFRM interfaces with their addresses and routes (`RTM_GETLINK`, `RTM_GETADDR`, `RTM_GETROUTE`).
+    ///
+    /// # Errors
+    /// [`XfrmError::Dump`] or [`XfrmError::Decode`].
+    fn links(&mut self) -> Result<Vec<ObservedLink>, XfrmError>;
+
+    /// Makes a link, up, or gives one an address or a route (`RTM_NEWLINK`, `RTM_NEWADDR`, `RTM_NEWROUTE`).
+    ///
+    /// # Errors
+    /// [`XfrmError::Part`]; `EEXIST` when there is one.
+    fn add_part(&mut self, part: &Part) -> Result<(), XfrmError>;
+
+    /// Sets the MTU of a link, and sets it up.
+    ///
+    /// # Errors
+    /// [`XfrmError::Part`]; `ENODEV` when there is none.
+    fn update_link(&mut self, link: &XfrmLink) -> Result<(), XfrmError>;
+
+    /// Deletes a link with all that hangs on it, or an address or a route.
+    ///
+    /// # Errors
+    /// [`XfrmError::Part`]; `ENODEV`, `EADDRNOTAVAIL` or `ESRCH` when there is none.
+    fn delete_part(&mut self, part: &Part) -> Result<(), XfrmError>;
 
     /// Empty databases of the same kernel in a network namespace of their own, to try things in.
     ///

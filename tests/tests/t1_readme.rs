@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 use esp_agent::{
     cli::{Cli, Command},
     cmd,
-    config::{self, new_keys},
+    config::{self, Config, new_keys},
     lint, metrics,
 };
 use esp_common::names;
@@ -52,8 +52,21 @@ fn the_tables_are_those_of_the_code() {
 
 #[test]
 fn the_example_is_valid_and_nothing_is_said_against_it() {
+    let config = example("<!-- example -->\n");
+    assert_eq!(config.lints, []);
+    assert_eq!((config.tunnels.len(), config.ifaces.len()), (1, 1));
+}
+
+#[test]
+fn the_route_based_example_is_one() {
+    let config = example("<!-- example: route -->\n");
+    assert_eq!(config.lints, []);
+    assert_eq!((config.desired().parts.len(), config.policies.len()), (3, 1));
+}
+
+fn example(marker: &str) -> Config {
     let text = readme();
-    let (_, block, _) = parts(&text, "<!-- example -->\n");
+    let (_, block, _) = parts(&text, marker);
     let toml = block.trim().strip_prefix("```toml").and_then(|rest| rest.strip_suffix("```"));
     let dir = tempfile::tempdir().expect("a directory");
     fs::create_dir(dir.path().join("keys")).expect("a directory for keys");
@@ -67,9 +80,7 @@ fn the_example_is_valid_and_nothing_is_said_against_it() {
     }
     let file = dir.path().join("esp-agent.toml");
     fs::write(&file, toml.expect("a block of TOML")).expect("the example");
-    let config = config::load(&file).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.lints, []);
-    assert_eq!((config.tunnels.len(), config.ifaces.len()), (1, 1));
+    config::load(&file).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub enum Cause {
     #[error(transparent)]
     Sequence(LedgerError),
     /// The kernel could not be read.
-    #[error("failed to read the kernel's sa and policies: {}", chain(.0))]
+    #[error("failed to read the kernel's sa, policies and links: {}", chain(.0))]
     Observe(XfrmError),
     /// The kernel refused a step.
     #[error("failed at {}: {}", line(step), chain(source))]

@@ -41,6 +41,9 @@ fn deleted_sa(step: &Step) -> Option<SaId> {
         | Step::AddPolicy(_)
         | Step::UpdatePolicy { .. }
         | Step::DeletePolicy(_)
+        | Step::AddPart(_)
+        | Step::UpdateLink { .. }
+        | Step::DeletePart(_)
         | Step::SetDefault { .. } => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Relations: what must hold between values that are each valid.
 
+pub(super) mod interface;
 pub(super) mod overlap;
 pub(super) mod policy;
 pub(super) mod sa;

@@ -58,6 +58,7 @@ impl TunnelShape {
             networks: self.networks,
             protocol: self.protocol,
             sas,
+            parts: Vec::new(),
             policies,
         }
     }
@@ -157,6 +158,15 @@ pub(super) fn host(addr: IpAddr) -> Net {
 
 /// The request id of a tunnel that names none: `ES` and 16 bits of its name, the same after each restart.
 pub(super) fn reqid(name: &str) -> u32 {
+    number(name)
+}
+
+/// The if_id of a tunnel that has an interface and names none, alike.
+pub(super) fn if_id(name: &str) -> u32 {
+    number(name)
+}
+
+fn number(name: &str) -> u32 {
     let hash =
         name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     0x4553_0000 | ((hash >> 16) ^ (hash & 0xffff))

@@ -1,5 +1,6 @@
 //! What the kernel is asked to have.
 
+use crate::xfrm::interface::Part;
 use crate::xfrm::model::{DefaultPolicy, Policy, Sa, SaKeys};
 
 /// All SAs and policies of a configuration: those of its tunnels, then the raw ones, in the order of the file.
@@ -9,6 +10,8 @@ pub struct Desired {
     pub sas: Vec<KeyedSa>,
     /// Policies; no two with one identity.
     pub policies: Vec<NamedPolicy>,
+    /// XFRM interfaces, each before its addresses and routes; no two with one identity.
+    pub parts: Vec<NamedPart>,
     /// What becomes of packets that no policy matches; `None` leaves it as it is.
     pub default_policy: Option<DefaultPolicy>,
 }
@@ -37,6 +40,15 @@ pub struct NamedPolicy {
     pub tunnel: Option<String>,
     /// The interface that it is bound to: [`super::Config::find_devices`] puts its index into the selector.
     pub device: Option<String>,
+}
+
+/// A part of an XFRM interface and the tunnel that it is made for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedPart {
+    /// The part.
+    pub part: Part,
+    /// The tunnel.
+    pub tunnel: String,
 }
 
 /// Interfaces that the configuration names and this host does not have.

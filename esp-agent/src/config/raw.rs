@@ -1,5 +1,6 @@
 //! What was typed: every value is of its type, nothing is compared with anything else yet.
 
+pub(super) mod interface;
 mod lifetime;
 mod name;
 pub(super) mod policy;

@@ -33,6 +33,16 @@ pub(super) fn net(text: &str) -> Result<Net, String> {
     Ok(Net { addr: net.addr(), len: net.prefix_len() })
 }
 
+/// An address with the prefix length of its network; alone it is that of one host.
+pub(super) fn interface_addr(text: &str) -> Result<Net, String> {
+    let wanted = || "must be an address such as 10.255.0.1/30 or 2001:db8::1/64".to_owned();
+    let (addr, len) = text.split_once('/').map_or((text, None), |(addr, len)| (addr, Some(len)));
+    let addr = host_addr(addr)?;
+    let whole = if addr.is_ipv4() { 32 } else { 128 };
+    let len = len.map_or(Some(whole), |len| len.parse().ok().filter(|len| *len <= whole));
+    Ok(Net { addr, len: len.ok_or_else(wanted)? })
+}
+
 /// The name of a tunnel: it becomes a label in maps and metrics.
 pub(super) fn tunnel_name(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {

@@ -1,6 +1,6 @@
 //! Parts of a checked configuration.
 
-use super::desired::{KeyedSa, NamedPolicy};
+use super::desired::{KeyedSa, NamedPart, NamedPolicy};
 use crate::xfrm::model::{Mode as SaMode, Net};
 use esp_common::{Guard, Mode, names};
 use std::net::IpAddr;
@@ -119,6 +119,8 @@ pub struct Tunnel {
     pub protocol: u8,
     /// The inbound SA, then the outbound one.
     pub sas: Vec<KeyedSa>,
+    /// Its own XFRM interface with addresses and routes, if it has one.
+    pub parts: Vec<NamedPart>,
     /// `out`, `in` and `fwd` for each pair of networks.
     pub policies: Vec<NamedPolicy>,
 }

@@ -69,7 +69,9 @@ pub fn look(desired: &Desired, observed: &Observed, owned: &Owned) -> (Vec<Findi
     let plan = plan(&wanted, observed, owned).unwrap_or_default();
     let sas = wanted.sas.iter().map(|keyed| Object::Sa(keyed.sa.id));
     let policies = wanted.policies.iter().map(|named| Object::Policy(named.policy.id.clone()));
-    let objects: HashSet<Object> = sas.chain(policies).collect();
+    let parts = wanted.parts.iter().map(|named| Object::Part(named.part.id()));
+    let default = wanted.default_policy.map(|_| Object::DefaultPolicy);
+    let objects: HashSet<Object> = sas.chain(policies).chain(parts).chain(default).collect();
     let steps = plan.steps.into_iter().filter(|step| objects.contains(&Object::of(step)));
     let plan = Plan { steps: steps.collect(), notes: plan.notes };
     let mut findings: Vec<Finding> = conflicts;
@@ -84,27 +86,33 @@ fn without_conflicts(desired: &Desired, observed: &Observed, owned: &Owned) -> (
     let mut wanted = desired.clone();
     let mut found: BTreeMap<Object, Finding> = BTreeMap::new();
     while let Err(conflicts) = plan(&wanted, observed, owned) {
-        let before = wanted.sas.len() + wanted.policies.len();
+        let before = count(&wanted);
         for conflict in &conflicts {
             let object = Object::wanted_by(conflict);
             match &object {
                 Object::Sa(id) => wanted.sas.retain(|keyed| keyed.sa.id != *id),
                 Object::Policy(id) => wanted.policies.retain(|named| named.policy.id != *id),
+                // What would hang on a link of another program is not wanted either.
+                Object::Part(id) => wanted.parts.retain(|named| named.part.id().link() != id.link()),
                 Object::DefaultPolicy => wanted.default_policy = None,
             }
             found.insert(object.clone(), foreign(object, conflict));
         }
-        if wanted.sas.len() + wanted.policies.len() == before {
+        if count(&wanted) == before {
             break;
         }
     }
     (wanted, found.into_values().collect())
 }
 
+fn count(wanted: &Desired) -> usize {
+    wanted.sas.len() + wanted.policies.len() + wanted.parts.len()
+}
+
 fn foreign(object: Object, conflict: &Conflict) -> Finding {
     let label = match conflict {
         Conflict::Sa { label, .. } => label.clone(),
-        Conflict::Policy { label, .. } => Some(label.clone()),
+        Conflict::Policy { label, .. } | Conflict::Link { label, .. } => Some(label.clone()),
         Conflict::SaMark { .. } | Conflict::SaTwice { .. } | Conflict::PolicyTwice { .. } => None,
     };
     Finding { object, label, what: What::Foreign(conflict.to_string()) }
@@ -119,6 +127,7 @@ fn finding(step: &Step, plan: &Plan) -> Option<Finding> {
             Note::Replaces { .. }
             | Note::ForeignSa { .. }
             | Note::ForeignPolicy { .. }
+            | Note::ForeignPart { .. }
             | Note::KeysHidden { .. }
             | Note::Rotated { .. }
             | Note::Mtu(_)
@@ -126,9 +135,15 @@ fn finding(step: &Step, plan: &Plan) -> Option<Finding> {
         })
     };
     let (label, what) = match step {
-        Step::DeleteSa(_) | Step::DeletePolicy(_) => return None,
+        Step::DeleteSa(_) | Step::DeletePolicy(_) | Step::DeletePart(_) => return None,
         Step::AddSa(new) => (new.label.clone(), replaced(new.sa.id).map_or(What::Missing, What::Changed)),
         Step::AddPolicy(new) => (new.label.clone(), What::Missing),
+        Step::AddPart(new) => (new.label.clone(), What::Missing),
+        Step::UpdateLink { old, was_up, new, label } => {
+            let differs = [("mtu", old.mtu != new.mtu), ("state (it is down)", !was_up)];
+            let differs = differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name);
+            (label.clone(), What::Changed(differs.collect()))
+        }
         Step::SetDefault { .. } => (None, What::Changed(vec!["action"])),
         Step::UpdatePolicy { old, new } => {
             (new.label.clone(), What::Changed(crate::plan::diff::policy(&new.policy, old)))
@@ -148,7 +163,7 @@ mod tests {
         Owned {
             sas: desired.sas.iter().map(|keyed| keyed.sa.id).collect(),
             policies: desired.policies.iter().map(|named| named.policy.id.clone()).collect(),
-            default_before: None,
+            ..Owned::default()
         }
     }
 

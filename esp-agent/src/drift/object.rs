@@ -1,7 +1,8 @@
-//! An SA or a policy, by its identity.
+//! An SA, a policy or whatever else is ours, by its identity.
 
 use crate::plan::text::{PolicyName, SaName};
 use crate::plan::{Conflict, Step};
+use crate::xfrm::interface::PartId;
 use crate::xfrm::model::{PolicyId, SaId};
 use std::fmt;
 
@@ -12,6 +13,8 @@ pub enum Object {
     Sa(SaId),
     /// A policy.
     Policy(PolicyId),
+    /// An XFRM interface, an address or a route of one.
+    Part(PartId),
     /// What becomes of packets that no policy matches.
     DefaultPolicy,
 }
@@ -23,6 +26,7 @@ impl Object {
         match self {
             Self::Sa(_) => "sa",
             Self::Policy(_) => "policy",
+            Self::Part(id) => id.kind(),
             Self::DefaultPolicy => "default_policy",
         }
     }
@@ -34,6 +38,8 @@ impl Object {
             Step::AddSa(step) | Step::DeleteSa(step) => Self::Sa(step.sa.id),
             Step::AddPolicy(step) | Step::DeletePolicy(step) => Self::Policy(step.policy.id.clone()),
             Step::UpdatePolicy { new, .. } => Self::Policy(new.policy.id.clone()),
+            Step::AddPart(step) | Step::DeletePart(step) => Self::Part(step.part.id()),
+            Step::UpdateLink { new, .. } => Self::Part(PartId::Link(new.name.clone())),
             Step::SetDefault { .. } => Self::DefaultPolicy,
         }
     }
@@ -46,6 +52,7 @@ impl Object {
             Conflict::Policy { policy, .. } | Conflict::PolicyTwice { policy } => {
                 Self::Policy(policy.clone())
             }
+            Conflict::Link { link, .. } => Self::Part(PartId::Link(link.clone())),
         }
     }
 }
@@ -55,6 +62,7 @@ impl fmt::Display for Object {
         match self {
             Self::Sa(id) => write!(f, "sa {}", SaName(id)),
             Self::Policy(id) => write!(f, "policy {}", PolicyName(id)),
+            Self::Part(id) => write!(f, "{} {id}", id.kind()),
             Self::DefaultPolicy => f.write_str("default policy"),
         }
     }

@@ -1,17 +1,21 @@
 //! Which events may mean drift.
 
 use crate::config::desired::Desired;
+use crate::net::NetEvent;
 use crate::plan::diff;
 use crate::secret::KeyPrint;
 use crate::xfrm::events::Event;
-use crate::xfrm::model::{Policy, PolicyId, Sa, SaId};
-use std::collections::HashMap;
+use crate::xfrm::interface::{Part, XfrmLink};
+use crate::xfrm::model::{Net, Policy, PolicyId, Sa, SaId};
+use std::collections::{HashMap, HashSet};
 
 /// What is wanted, by identity.
 #[derive(Debug, Default)]
 pub struct Watch {
     sas: HashMap<SaId, Sa>,
     policies: HashMap<PolicyId, Policy>,
+    links: HashMap<String, XfrmLink>,
+    routes: HashSet<Net>,
     /// SAs that the kernel ended at their hard limit, and with which keys: they are not to come back with those.
     expired: HashMap<SaId, KeyPrint>,
 }
@@ -22,6 +26,14 @@ impl Watch {
         self.sas = desired.sas.iter().map(|keyed| (keyed.sa.id, keyed.sa.clone())).collect();
         self.policies =
             desired.policies.iter().map(|named| (named.policy.id.clone(), named.policy.clone())).collect();
+        (self.links, self.routes) = Default::default();
+        for named in &desired.parts {
+            match &named.part {
+                Part::Link(link) => drop(self.links.insert(link.name.clone(), link.clone())),
+                Part::Route { dst, .. } => drop(self.routes.insert(*dst)),
+                Part::Address { .. } => {}
+            }
+        }
         let sas = &self.sas;
         self.expired.retain(|id, print| sas.get(id).is_some_and(|sa| sa.keys.agrees(print)));
     }
@@ -62,6 +74,25 @@ impl Watch {
             | Event::Unknown { .. } => false,
             // All is read again in any case.
             Event::Migrated(_) | Event::Overrun | Event::Unreadable { .. } => false,
+        }
+    }
+
+    /// True when routes are wanted.
+    #[must_use]
+    pub fn has_routes(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    /// As [`Watch::suspects`], of links, addresses and routes.
+    #[must_use]
+    pub fn suspects_net(&self, event: &NetEvent) -> bool {
+        match event {
+            NetEvent::Link(link) => self.links.get(&link.name).is_some_and(|wanted| {
+                (link.xfrm_if_id, link.mtu, link.up) != (Some(wanted.if_id), wanted.mtu, true)
+            }),
+            NetEvent::LinkGone { name, .. } => self.links.contains_key(name),
+            NetEvent::Route(dst) => self.routes.contains(dst),
+            NetEvent::Address | NetEvent::Overrun => !self.links.is_empty(),
         }
     }
 

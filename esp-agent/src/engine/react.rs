@@ -54,7 +54,9 @@ impl Engine {
     }
 
     pub(super) async fn on_net(&mut self, event: NetEvent) -> Result<(), Failure> {
+        self.watch_net(&event);
         match event {
+            NetEvent::Route(_) => Ok(()),
             NetEvent::Address => self.read_addresses().await,
             NetEvent::Link(link) => self.on_link(&link),
             NetEvent::LinkGone { name, .. } => self.on_gone(&name),

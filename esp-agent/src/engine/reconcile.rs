@@ -5,6 +5,7 @@ use crate::apply::{Applied, ApplyError, Cause, apply};
 use crate::config::{Desired, Reconcile};
 use crate::drift::{Finding, Object, What, look};
 use crate::failure::Failure;
+use crate::net::NetEvent;
 use crate::plan::{Observed, Plan};
 use crate::sequence::LedgerError;
 use crate::state::DriftRow;
@@ -21,7 +22,20 @@ const CALM: Duration = Duration::from_millis(250);
 impl Engine {
     /// Notes that the kernel is to be read, should `event` be about something of ours.
     pub(super) fn watch(&mut self, event: &Event) {
-        if self.drift.watch.suspects(event) && self.config.reconcile != Reconcile::Off {
+        if self.drift.watch.suspects(event) {
+            self.look_soon();
+        }
+    }
+
+    /// The same for links, addresses and routes.
+    pub(super) fn watch_net(&mut self, event: &NetEvent) {
+        if self.drift.watch.suspects_net(event) {
+            self.look_soon();
+        }
+    }
+
+    fn look_soon(&mut self) {
+        if self.config.reconcile != Reconcile::Off {
             let soon = Instant::now() + SETTLE;
             let soon = self.drift.read.map_or(soon, |read| soon.max(read + CALM));
             self.drift.due = Some(self.drift.due.map_or(soon, |due| due.min(soon)));

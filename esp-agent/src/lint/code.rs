@@ -48,6 +48,7 @@ codes! {
     SmallReplayWindow = "small-replay-window" in "check, --dump, status": "An anti-replay window of 0, or below the 32 packets of RFC 4303 section 3.4.3",
     EncapSocket = "encap-socket" in "check": "UDP encapsulation without anything that opens its socket",
     MissingFwd = "missing-fwd" in "check, --dump, status": "An `in` policy without its `fwd` twin: decrypted packets for networks behind the host are dropped",
+    RouteLoop = "route-loop" in "check": "A route into the XFRM interface leads to the tunnel's own peer",
     TooManyPolicies = "too-many-policies" in "check": "More policies in one direction than the clear-text guards can check",
     TooManySelectors = "too-many-selectors" in "check": "More selectors on one SA than the selector guard can check",
     NoWayBack = "no-way-back" in "check, --dump, status": "An `out` policy through an SA, and neither `in` nor `fwd` for the answers: they are decrypted and dropped",

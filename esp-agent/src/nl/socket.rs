@@ -35,6 +35,14 @@ impl Socket {
         self.port
     }
 
+    /// Lets the kernel leave out of a dump what the request does not ask for (`NETLINK_GET_STRICT_CHK`, Linux 4.20).
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn filter_strictly(&self) -> io::Result<()> {
+        self.socket.set_netlink_get_strict_chk(true)
+    }
+
     /// A second handle of the same socket.
     ///
     /// # Errors

@@ -30,6 +30,14 @@ impl Subscription {
         Ok(Self { socket, buffer: Buffer::default() })
     }
 
+    /// Joins more groups of the family; those that it has joined already stay as they are.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn join_too(&mut self, groups: &[u32]) -> io::Result<()> {
+        groups.iter().try_for_each(|group| self.socket.get_mut().add_membership(*group))
+    }
+
     /// True when all that the kernel has sent was received.
     ///
     /// # Errors

@@ -50,6 +50,19 @@ pub enum Conflict {
         /// Attributes, by name.
         differs: Vec<&'static str>,
     },
+    /// Another program's link has the name of a wanted one and differs from it.
+    #[error(
+        "link {link} ({label}) is there, not made by this agent, and differs in {}: delete it or take another name",
+        differs.join(", ")
+    )]
+    Link {
+        /// Name.
+        link: String,
+        /// Tunnel.
+        label: String,
+        /// Attributes, by name.
+        differs: Vec<&'static str>,
+    },
     /// Two wanted policies have one identity.
     #[error("policy {} is wanted twice: give one of them another selector", PolicyName(policy))]
     PolicyTwice {

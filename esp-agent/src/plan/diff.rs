@@ -1,5 +1,6 @@
 //! In what an object of the kernel differs from the one that is wanted, and which SAs get in each other's way.
 
+use crate::xfrm::interface::{ObservedLink, XfrmLink};
 use crate::xfrm::model::{ObservedSa, Policy, Sa, SaId};
 
 /// The attributes in which `observed` differs from `desired`, by name; empty when nothing is to be done.
@@ -54,6 +55,18 @@ pub fn policy(desired: &Policy, observed: &Policy) -> Vec<&'static str> {
             ("offload", |policy, seen| policy.offload = seen.offload),
         ],
     )
+}
+
+/// The attributes in which `observed` differs from `desired`, by name.
+#[must_use]
+pub fn link(desired: &XfrmLink, observed: &ObservedLink) -> Vec<&'static str> {
+    let differs = [
+        ("kind", observed.if_id.is_none()),
+        ("if_id", observed.if_id.is_some_and(|if_id| if_id != desired.if_id)),
+        ("mtu", observed.mtu != desired.mtu),
+        ("state (it is down)", !observed.up),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 /// A name, and how to take that one attribute over.

@@ -1,7 +1,8 @@
 //! A plan as programs read it. The schema is stable: fields are added, never renamed or removed.
 
 use super::text::{DefaultText, PolicyBody, PolicyName, SaLine};
-use super::{Plan, PolicyStep, SaStep, Step};
+use super::{PartStep, Plan, PolicyStep, SaStep, Step};
+use crate::xfrm::interface::Part;
 use crate::xfrm::model::{Policy, Sa};
 use serde_json::{Value, json};
 
@@ -24,6 +25,12 @@ fn step(step: &Step) -> Value {
         Step::AddPolicy(policy) => of_policy("add", policy, None),
         Step::UpdatePolicy { old, new } => of_policy("update", new, Some(old)),
         Step::DeletePolicy(policy) => of_policy("delete", policy, None),
+        Step::AddPart(part) => of_part("add", part, None),
+        Step::DeletePart(part) => of_part("delete", part, None),
+        Step::UpdateLink { old, new, label, .. } => {
+            let part = PartStep { part: Part::Link(new.clone()), label: label.clone() };
+            of_part("update", &part, Some(format!("mtu {}", old.mtu)))
+        }
         Step::SetDefault { old, new } => json!({
             "op": "update",
             "object": "default_policy",
@@ -48,6 +55,18 @@ fn of_sa(op: &str, SaStep { sa, label }: &SaStep) -> Value {
         "if_id": sa.if_id,
         "algorithms": algorithms(sa),
         "text": SaLine(sa, label.as_deref()).to_string(),
+    })
+}
+
+fn of_part(op: &str, step: &PartStep, was: Option<String>) -> Value {
+    let id = step.part.id();
+    json!({
+        "op": op,
+        "object": id.kind(),
+        "label": step.label,
+        "link": id.link(),
+        "text": step.to_string(),
+        "was": was,
     })
 }
 

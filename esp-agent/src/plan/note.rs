@@ -2,6 +2,7 @@
 
 use super::text::{Label, PolicyName, SaName};
 use crate::mtu::Fit;
+use crate::xfrm::interface::PartId;
 use crate::xfrm::model::{PolicyId, SaId};
 use std::fmt;
 
@@ -20,6 +21,13 @@ pub enum Note {
         /// Identity.
         policy: PolicyId,
         /// Name.
+        label: String,
+    },
+    /// The same for an XFRM interface, an address or a route.
+    ForeignPart {
+        /// Identity.
+        part: PartId,
+        /// Tunnel.
         label: String,
     },
     /// An SA is deleted and added: the kernel cannot change these attributes in place.
@@ -59,6 +67,7 @@ impl Note {
         match self {
             Self::ForeignSa { .. } => "foreign_sa",
             Self::ForeignPolicy { .. } => "foreign_policy",
+            Self::ForeignPart { .. } => "foreign_part",
             Self::Replaces { .. } => "replaces",
             Self::KeysHidden { .. } => "keys_hidden",
             Self::Rotated { .. } => "rotated",
@@ -78,6 +87,10 @@ impl fmt::Display for Note {
             Self::ForeignPolicy { policy, label } => {
                 let name = PolicyName(policy);
                 write!(f, "policy {name} ({label}) is there and equal, not made by this agent: left alone")
+            }
+            Self::ForeignPart { part, label } => {
+                let kind = part.kind();
+                write!(f, "{kind} {part} ({label}) is there and equal, not made by this agent: left alone")
             }
             Self::Replaces { sa, label, differs } => {
                 let (sa, label, differs) = (SaName(sa), Label(label.as_deref()), differs.join(", "));

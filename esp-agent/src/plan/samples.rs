@@ -1,8 +1,11 @@
 //! The reference lab as server-a has it, for tests.
 
 use super::Observed;
-use crate::config::desired::{Desired, KeyedSa, NamedPolicy};
+use crate::config::desired::{Desired, KeyedSa, NamedPart, NamedPolicy};
 use crate::secret::Secret;
+use crate::xfrm::Xfrm as _;
+use crate::xfrm::fake::FakeXfrm;
+use crate::xfrm::interface::{ObservedLink, Part, XfrmLink};
 use crate::xfrm::model::*;
 use esp_common::Spi;
 use std::net::IpAddr;
@@ -103,7 +106,7 @@ pub(crate) fn lab() -> Desired {
     Desired {
         sas: sas.into_iter().map(|sa| keyed(sa, Some("site-b"))).collect(),
         policies: lab_policies().into_iter().map(named).collect(),
-        default_policy: None,
+        ..Desired::default()
     }
 }
 
@@ -131,8 +134,29 @@ pub(crate) fn observed(desired: &Desired) -> Observed {
     Observed {
         sas: desired.sas.iter().map(|keyed| observed_sa(&keyed.sa, 1_000)).collect(),
         policies: policies.map(|(named, n)| observed_policy(&named.policy, n * 8, 1_000)).collect(),
+        links: links(desired),
         default_policy: Some(ACCEPT),
     }
+}
+
+fn links(desired: &Desired) -> Vec<ObservedLink> {
+    let mut kernel = FakeXfrm::new();
+    desired.parts.iter().for_each(|named| kernel.add_part(&named.part).unwrap());
+    kernel.links
+}
+
+/// The lab with an XFRM interface, an address of either family and a route.
+pub(crate) fn routed() -> Desired {
+    let link = || "ipsec0".to_owned();
+    let net = |addr: &str, len| Net { addr: ip(addr), len };
+    let parts = [
+        Part::Link(XfrmLink { name: link(), if_id: 7, mtu: 1400 }),
+        Part::Address { link: link(), net: net("10.255.0.1", 30) },
+        Part::Address { link: link(), net: net("fd00:255::1", 64) },
+        Part::Route { link: link(), dst: net("192.168.2.0", 24), metric: 0 },
+    ];
+    let parts = parts.into_iter().map(|part| NamedPart { part, tunnel: "site-b".into() });
+    Desired { parts: parts.collect(), ..lab() }
 }
 
 fn ip(text: &str) -> IpAddr {

@@ -1,5 +1,6 @@
 //! One change of the kernel's databases, and its inverse.
 
+use crate::xfrm::interface::{Part, XfrmLink};
 use crate::xfrm::model::{DefaultPolicy, Policy, Sa};
 
 /// One change. Steps carry no keys: they are looked up in the desired state when the step is run.
@@ -20,6 +21,21 @@ pub enum Step {
     },
     /// Deletes a policy of ours.
     DeletePolicy(PolicyStep),
+    /// Makes an XFRM interface, or gives one an address or a route.
+    AddPart(PartStep),
+    /// Sets the MTU of an XFRM interface of ours, and sets it up.
+    UpdateLink {
+        /// As it is.
+        old: XfrmLink,
+        /// It is up.
+        was_up: bool,
+        /// As it shall be.
+        new: XfrmLink,
+        /// Name of its tunnel.
+        label: Option<String>,
+    },
+    /// Deletes an XFRM interface of ours, or an address or a route of one.
+    DeletePart(PartStep),
     /// Decides about packets that no policy matches.
     SetDefault {
         /// As it is.
@@ -47,6 +63,15 @@ pub struct PolicyStep {
     pub label: Option<String>,
 }
 
+/// The part of an XFRM interface of a step.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartStep {
+    /// The part.
+    pub part: Part,
+    /// Name of its tunnel; `None` for one that is no longer configured.
+    pub label: Option<String>,
+}
+
 impl Step {
     /// The step that takes this one back. `None` for the deletion of an SA: its keys are kept nowhere, so
     /// neither it nor the old half of a replacement can be brought back.
@@ -61,6 +86,15 @@ impl Step {
                 new: PolicyStep { policy: old.clone(), label: new.label.clone() },
             }),
             Self::DeletePolicy(step) => Some(Self::AddPolicy(step.clone())),
+            Self::AddPart(step) => Some(Self::DeletePart(step.clone())),
+            Self::DeletePart(step) => Some(Self::AddPart(step.clone())),
+            // That it was down is not brought back: nobody had asked for that.
+            Self::UpdateLink { old, new, label, .. } => Some(Self::UpdateLink {
+                old: new.clone(),
+                was_up: true,
+                new: old.clone(),
+                label: label.clone(),
+            }),
             Self::SetDefault { old, new } => Some(Self::SetDefault { old: *new, new: *old }),
         }
     }
@@ -69,8 +103,14 @@ impl Step {
     #[must_use]
     pub const fn leaves_something(&self) -> bool {
         match self {
-            Self::AddSa(_) | Self::AddPolicy(_) | Self::UpdatePolicy { .. } | Self::SetDefault { .. } => true,
-            Self::DeleteSa(_) | Self::DeletePolicy(_) => false,
+            Self::AddSa(_)
+            | Self::AddPolicy(_)
+            | Self::UpdatePolicy { .. }
+            | Self::AddPart(_)
+            | Self::SetDefault { .. } => true,
+            Self::DeleteSa(_) | Self::DeletePolicy(_) | Self::DeletePart(_) | Self::UpdateLink { .. } => {
+                false
+            }
         }
     }
 }

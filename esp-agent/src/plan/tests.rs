@@ -2,6 +2,7 @@ use super::samples::*;
 use super::*;
 use crate::config::desired::{KeyedSa, NamedPolicy};
 use crate::secret::KeyPrint;
+use crate::xfrm::interface::Part;
 use crate::xfrm::model::{DefaultPolicy, Limits, Mark, Net, PolicyAction, SaDir, Selector};
 use std::path::Path;
 
@@ -9,6 +10,7 @@ fn owned(desired: &Desired) -> Owned {
     Owned {
         sas: desired.sas.iter().map(|keyed| keyed.sa.id).collect(),
         policies: desired.policies.iter().map(|named| named.policy.id.clone()).collect(),
+        parts: desired.parts.iter().map(|named| named.part.id()).collect(),
         default_before: None,
     }
 }
@@ -122,19 +124,27 @@ fn every_kind_of_step_shows_in_both_forms() {
     wanted.sas[0].sa.reqid = 7;
     wanted.policies[0].policy.priority = 1_000;
     wanted.default_policy = Some(DefaultPolicy { forward: PolicyAction::Block, ..ACCEPT });
-    let mut there = observed(&widened());
+    wanted.parts = routed().parts;
+    let Part::Route { metric, .. } = &mut wanted.parts[3].part else { panic!("{:?}", wanted.parts) };
+    *metric = 10;
+    let before = Desired { parts: routed().parts, ..widened() };
+    let mut there = observed(&before);
+    (there.links[0].mtu, there.links[0].up) = (1280, false);
     there.policies.retain(|seen| seen.policy.id != wanted.policies[1].policy.id);
-    let plan = plan(&wanted, &there, &owned(&widened())).unwrap();
+    let plan = plan(&wanted, &there, &owned(&before)).unwrap();
     let kind = |step: &Step| match step {
         Step::AddSa(_) => "add sa",
         Step::DeleteSa(_) => "delete sa",
         Step::AddPolicy(_) => "add policy",
         Step::UpdatePolicy { .. } => "update policy",
         Step::DeletePolicy(_) => "delete policy",
+        Step::AddPart(_) => "add part",
+        Step::UpdateLink { .. } => "update link",
+        Step::DeletePart(_) => "delete part",
         Step::SetDefault { .. } => "set default policy",
     };
     let kinds: std::collections::BTreeSet<&str> = plan.steps.iter().map(kind).collect();
-    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    assert_eq!(kinds.len(), 9, "{kinds:?}");
     golden("every-kind", &plan.to_string());
     golden("every-kind-json", &format!("{:#}\n", plan.to_json()));
 }

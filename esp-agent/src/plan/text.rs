@@ -7,7 +7,8 @@ pub(super) use policy::dir_name;
 pub use policy::{DefaultText, PolicyBody, PolicyName};
 pub use sa::{SaLine, SaName, suite_text};
 
-use super::{Plan, PolicyStep, SaStep, Step};
+use super::{PartStep, Plan, PolicyStep, SaStep, Step};
+use crate::xfrm::interface::{Part, XfrmLink};
 use crate::xfrm::model::{Limits, Mark, Mode, Offload, Port, Selector};
 use std::fmt;
 
@@ -34,6 +35,12 @@ impl fmt::Display for Step {
             Self::AddPolicy(step) => write!(f, "+ {step}"),
             Self::DeletePolicy(step) => write!(f, "- {step}"),
             Self::UpdatePolicy { old, new } => write!(f, "~ {new}\n    was {}", PolicyBody(old)),
+            Self::AddPart(step) => write!(f, "+ {step}"),
+            Self::DeletePart(step) => write!(f, "- {step}"),
+            Self::UpdateLink { old, was_up, new, label } => {
+                let step = PartStep { part: Part::Link(new.clone()), label: label.clone() };
+                write!(f, "~ {step}\n    was mtu {} {}", old.mtu, if *was_up { "up" } else { "down" })
+            }
             Self::SetDefault { old, new } => {
                 write!(f, "~ default policy {}\n    was {}", DefaultText(*new), DefaultText(*old))
             }
@@ -45,6 +52,17 @@ impl fmt::Display for PolicyStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "policy {} {}", PolicyName(&self.policy.id), PolicyBody(&self.policy))?;
         self.label.as_ref().map_or(Ok(()), |label| write!(f, "  ({label})"))
+    }
+}
+
+impl fmt::Display for PartStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.part.id();
+        write!(f, "{} {id}", id.kind())?;
+        if let Part::Link(XfrmLink { if_id, mtu, .. }) = &self.part {
+            write!(f, " type xfrm if_id {if_id:#x} mtu {mtu}")?;
+        }
+        write!(f, "{}", Label(self.label.as_deref()))
     }
 }
 

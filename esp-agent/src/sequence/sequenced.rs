@@ -5,6 +5,7 @@ use super::ledger::Key;
 use super::{Ledger, LedgerError};
 use crate::config::desired::Desired;
 use crate::secret::KeyPrint;
+use crate::xfrm::interface::{ObservedLink, Part, XfrmLink};
 use crate::xfrm::model::{
     DefaultPolicy, ESP, ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaDir, SaId, SaKeys, SaStart,
 };
@@ -266,6 +267,22 @@ impl Xfrm for Sequenced {
 
     fn set_default_policy(&mut self, policy: DefaultPolicy) -> Result<(), XfrmError> {
         self.inner.set_default_policy(policy)
+    }
+
+    fn links(&mut self) -> Result<Vec<ObservedLink>, XfrmError> {
+        self.inner.links()
+    }
+
+    fn add_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.inner.add_part(part)
+    }
+
+    fn update_link(&mut self, link: &XfrmLink) -> Result<(), XfrmError> {
+        self.inner.update_link(link)
+    }
+
+    fn delete_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.inner.delete_part(part)
     }
 
     fn apart(&self) -> io::Result<Box<dyn Xfrm>> {

@@ -4,6 +4,7 @@ use crate::plan::samples::{ENC_KEY, keyed, keys, lab_keys, sa};
 use crate::record::FileStore;
 use crate::secret::Secret;
 use crate::xfrm::fake::FakeXfrm;
+use crate::xfrm::interface::{ObservedLink, Part, XfrmLink};
 use crate::xfrm::model::{Algo, ObservedSa, Sa, SaDir, SaId, SaKeys, SaStart, Suite};
 use crate::xfrm::{Xfrm, XfrmError};
 use std::path::Path;
@@ -72,6 +73,18 @@ impl Xfrm for Shared {
     }
     fn delete_policy(&mut self, id: &crate::xfrm::model::PolicyId) -> Result<(), XfrmError> {
         self.0.0.lock().unwrap().delete_policy(id)
+    }
+    fn links(&mut self) -> Result<Vec<ObservedLink>, XfrmError> {
+        self.0.0.lock().unwrap().links()
+    }
+    fn add_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.0.0.lock().unwrap().add_part(part)
+    }
+    fn update_link(&mut self, link: &XfrmLink) -> Result<(), XfrmError> {
+        self.0.0.lock().unwrap().update_link(link)
+    }
+    fn delete_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.0.0.lock().unwrap().delete_part(part)
     }
     fn apart(&self) -> std::io::Result<Box<dyn Xfrm>> {
         self.0.0.lock().unwrap().apart()

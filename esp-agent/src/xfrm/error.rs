@@ -1,6 +1,7 @@
 //! What can fail at the SAD and the SPD, with the object it failed at.
 
 use super::encode::EncodeError;
+use super::interface::PartId;
 use super::model::{PolicyDir, PolicyId, SaId, Selector};
 use crate::nl::{DecodeError, NetlinkError};
 use esp_common::Spi;
@@ -87,10 +88,20 @@ pub enum XfrmError {
         /// The kernel's answer.
         source: NetlinkError,
     },
+    /// An XFRM interface, an address or a route of it.
+    #[error("failed to {verb} {} {part}", part.kind())]
+    Part {
+        /// `add`, `update` or `delete`.
+        verb: &'static str,
+        /// Which.
+        part: PartId,
+        /// The kernel's answer.
+        source: NetlinkError,
+    },
     /// A dump that the kernel refused or did not finish.
     #[error("failed to read the {what}")]
     Dump {
-        /// `SAs` or `policies`.
+        /// `SAs`, `policies`, `links`, `addresses` or `routes`.
         what: &'static str,
         /// The kernel's answer.
         source: NetlinkError,
@@ -132,6 +143,8 @@ impl XfrmError {
             | Self::Socket { source }
             | Self::ReadSa { source, .. }
             | Self::DefaultPolicy { source, .. } => absent(source.errno),
+            // There is no such kind of link.
+            Self::Part { source, .. } => source.errno == libc::EOPNOTSUPP,
             Self::DeleteSa { .. } | Self::DeletePolicy { .. } => false,
             Self::Decode { .. } | Self::Encode { .. } => false,
         }
@@ -158,6 +171,9 @@ impl XfrmError {
             | Self::UpdateSa { source, .. } => {
                 matches!(source.errno, libc::ESRCH | libc::ENOENT)
             }
+            Self::Part { source, .. } => {
+                matches!(source.errno, libc::ESRCH | libc::ENODEV | libc::EADDRNOTAVAIL)
+            }
             Self::AddSa { .. }
             | Self::ReadSa { .. }
             | Self::AddPolicy { .. }
@@ -178,6 +194,7 @@ impl XfrmError {
             | Self::UpdatePolicy { source, .. }
             | Self::DeletePolicy { source, .. }
             | Self::Dump { source, .. }
+            | Self::Part { source, .. }
             | Self::Socket { source } => Some(source.errno),
             Self::Decode { .. } | Self::Encode { .. } => None,
         }

@@ -1,6 +1,7 @@
 //! The recording stand-in for the kernel's SAD and SPD.
 
 use super::error::{dir_text, selector_text};
+use super::interface::{ObservedLink, Part, PartId, XfrmLink};
 use super::model::{DefaultPolicy, ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
 use super::{NetlinkError, Xfrm, XfrmError};
 
@@ -21,6 +22,12 @@ pub enum Call {
     DeletePolicy(PolicyId),
     /// [`Xfrm::set_default_policy`].
     SetDefaultPolicy(DefaultPolicy),
+    /// [`Xfrm::add_part`].
+    AddPart(PartId),
+    /// [`Xfrm::update_link`].
+    UpdateLink(String),
+    /// [`Xfrm::delete_part`].
+    DeletePart(PartId),
 }
 
 /// Holds SAs and policies in memory and refuses duplicates and absent ones as the kernel does.
@@ -30,6 +37,8 @@ pub struct FakeXfrm {
     pub sas: Vec<ObservedSa>,
     /// The SPD.
     pub policies: Vec<ObservedPolicy>,
+    /// All links.
+    pub links: Vec<ObservedLink>,
     /// The default policy, on a kernel that has one.
     pub default_policy: Option<DefaultPolicy>,
     /// Every changing call, in order.
@@ -56,6 +65,10 @@ impl FakeXfrm {
             Some((nth, errno)) if nth == at => Err(NetlinkError::new(errno)),
             _ => Ok(()),
         }
+    }
+
+    fn link(&mut self, name: &str) -> Result<&mut ObservedLink, NetlinkError> {
+        self.links.iter_mut().find(|seen| seen.name == name).ok_or(NetlinkError::new(libc::ENODEV))
     }
 
     fn sa_at(&self, id: &SaId) -> Option<usize> {
@@ -174,6 +187,70 @@ impl Xfrm for FakeXfrm {
         Ok(())
     }
 
+    fn links(&mut self) -> Result<Vec<ObservedLink>, XfrmError> {
+        Ok(self.links.clone())
+    }
+
+    fn add_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        let refused = |source| XfrmError::Part { verb: "add", part: part.id(), source };
+        self.record(Call::AddPart(part.id())).map_err(refused)?;
+        match part {
+            Part::Link(link) => {
+                free(self.links.iter().position(|seen| seen.name == link.name)).map_err(refused)?;
+                let ifindex = 1 + self.links.iter().map(|seen| seen.ifindex).max().unwrap_or(0);
+                self.links.push(observed(link, ifindex));
+            }
+            Part::Address { link, net } => {
+                let seen = self.link(link).map_err(refused)?;
+                free(seen.addresses.iter().position(|other| other == net)).map_err(refused)?;
+                seen.addresses.push(*net);
+            }
+            Part::Route { link, dst, metric } => {
+                let route = (*dst, *metric);
+                let taken = self.links.iter().position(|seen| seen.routes.contains(&route));
+                free(taken).map_err(refused)?;
+                self.link(link).map_err(refused)?.routes.push(route);
+            }
+        }
+        Ok(())
+    }
+
+    fn update_link(&mut self, link: &XfrmLink) -> Result<(), XfrmError> {
+        let refused =
+            |source| XfrmError::Part { verb: "update", part: PartId::Link(link.name.clone()), source };
+        self.record(Call::UpdateLink(link.name.clone())).map_err(refused)?;
+        let seen = self.link(&link.name).map_err(refused)?;
+        (seen.mtu, seen.up) = (link.mtu, true);
+        Ok(())
+    }
+
+    fn delete_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        let refused = |source| XfrmError::Part { verb: "delete", part: part.id(), source };
+        self.record(Call::DeletePart(part.id())).map_err(refused)?;
+        let id = part.id();
+        let seen = self.link(id.link()).map_err(refused)?;
+        let gone = |before: usize, after: usize, errno| {
+            if before == after { Err(NetlinkError::new(errno)) } else { Ok(()) }
+        };
+        match part {
+            Part::Link(link) => {
+                self.links.retain(|seen| seen.name != link.name);
+                Ok(())
+            }
+            Part::Address { net, .. } => {
+                let before = seen.addresses.len();
+                seen.addresses.retain(|other| other != net);
+                gone(before, seen.addresses.len(), libc::EADDRNOTAVAIL)
+            }
+            Part::Route { dst, metric, .. } => {
+                let before = seen.routes.len();
+                seen.routes.retain(|other| *other != (*dst, *metric));
+                gone(before, seen.routes.len(), libc::ESRCH)
+            }
+        }
+        .map_err(refused)
+    }
+
     fn apart(&self) -> std::io::Result<Box<dyn Xfrm>> {
         Ok(Box::new(Self::new()))
     }
@@ -188,6 +265,12 @@ impl Xfrm for FakeXfrm {
         self.default_policy = Some(policy);
         Ok(())
     }
+}
+
+fn observed(link: &XfrmLink, ifindex: u32) -> ObservedLink {
+    let XfrmLink { name, if_id, mtu } = link.clone();
+    let (addresses, routes) = (Vec::new(), Vec::new());
+    ObservedLink { ifindex, name, if_id: Some(if_id), mtu, up: true, addresses, routes }
 }
 
 fn free(taken: Option<usize>) -> Result<(), NetlinkError> {

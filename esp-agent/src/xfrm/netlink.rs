@@ -2,19 +2,26 @@
 
 pub mod apart;
 mod explain;
+mod links;
 
 use super::error::{dir_text, policy_text, sa_text, selector_text};
+use super::interface::{ObservedLink, Part, XfrmLink};
 use super::model::{DefaultPolicy, ObservedPolicy, ObservedSa, Policy, PolicyId, Sa, SaId, SaKeys};
 use super::{Xfrm, XfrmError, decode, encode, uapi};
 use crate::nl::exchange::{Exchange, ExchangeError};
 use crate::nl::frame::Frame;
 use crate::nl::message::{DUMP, Message, REQUEST};
 use crate::nl::{DecodeError, NetlinkError};
+use links::Links;
 use netlink_sys::protocols::NETLINK_XFRM;
 use std::io;
 
 /// The SAD and the SPD of the network namespace of the thread that opened it; usable from any thread after.
-pub struct Netlink(Exchange);
+pub struct Netlink {
+    xfrm: Exchange,
+    /// None in a namespace to try SAs in.
+    links: Option<Links>,
+}
 
 impl Netlink {
     /// Opens the socket.
@@ -22,15 +29,15 @@ impl Netlink {
     /// # Errors
     /// [`XfrmError::Socket`]; `lacks()` when the kernel has no XFRM.
     pub fn open() -> Result<Self, XfrmError> {
-        Exchange::open(NETLINK_XFRM)
-            .map(Self)
-            .map_err(|error| XfrmError::Socket { source: explain::socket(error.into()) })
+        let refused = |error: io::Error| XfrmError::Socket { source: explain::socket(error.into()) };
+        let xfrm = Exchange::open(NETLINK_XFRM).map_err(refused)?;
+        Ok(Self { xfrm, links: Some(Links::open().map_err(refused)?) })
     }
 
     /// The socket's port: what [`super::events::Told`] names when the change was ours.
     #[must_use]
     pub const fn port(&self) -> u32 {
-        self.0.port()
+        self.xfrm.port()
     }
 
     fn request(
@@ -39,7 +46,7 @@ impl Netlink {
         what: impl FnOnce() -> String,
         refused: impl FnOnce(NetlinkError) -> XfrmError,
     ) -> Result<(), XfrmError> {
-        self.0.request(&mut message).map_err(|error| match error {
+        self.xfrm.request(&mut message).map_err(|error| match error {
             ExchangeError::Refused(source) => refused(source),
             ExchangeError::Decode(source) => XfrmError::Decode { what: what(), source },
         })
@@ -52,7 +59,7 @@ impl Netlink {
         decode: impl Fn(&Frame<'_>) -> Result<Option<T>, DecodeError>,
     ) -> Result<Vec<T>, XfrmError> {
         let mut message = Message::new(kind, REQUEST | DUMP).finish();
-        self.0.dump(&mut message, decode).map_err(|error| match error {
+        self.xfrm.dump(&mut message, decode).map_err(|error| match error {
             ExchangeError::Refused(source) => XfrmError::Dump { what, source: explain::dump(source) },
             ExchangeError::Decode(source) => XfrmError::Decode { what: what.to_owned(), source },
         })
@@ -100,7 +107,7 @@ impl Xfrm for Netlink {
     }
 
     fn sa(&mut self, id: &SaId) -> Result<Option<ObservedSa>, XfrmError> {
-        let answer = self.0.ask(&mut encode::get_sa(id), |frame| match frame.kind {
+        let answer = self.xfrm.ask(&mut encode::get_sa(id), |frame| match frame.kind {
             uapi::NEWSA => decode::sa(frame.body).map(Some),
             _ => Ok(None),
         });
@@ -160,12 +167,28 @@ impl Xfrm for Netlink {
         })
     }
 
+    fn links(&mut self) -> Result<Vec<ObservedLink>, XfrmError> {
+        self.links.as_mut().map_or(Ok(Vec::new()), Links::all)
+    }
+
+    fn add_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.links.as_mut().map_or(Ok(()), |links| links.add(part))
+    }
+
+    fn update_link(&mut self, link: &XfrmLink) -> Result<(), XfrmError> {
+        self.links.as_mut().map_or(Ok(()), |links| links.update(link))
+    }
+
+    fn delete_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.links.as_mut().map_or(Ok(()), |links| links.delete(part))
+    }
+
     fn apart(&self) -> io::Result<Box<dyn Xfrm>> {
-        Ok(Box::new(Self(Exchange::over(apart::socket()?)?)))
+        Ok(Box::new(Self { xfrm: Exchange::over(apart::socket()?)?, links: None }))
     }
 
     fn default_policy(&mut self) -> Result<Option<DefaultPolicy>, XfrmError> {
-        let answer = self.0.ask(&mut encode::get_default(), |frame| match frame.kind {
+        let answer = self.xfrm.ask(&mut encode::get_default(), |frame| match frame.kind {
             uapi::GETDEFAULT => decode::default_policy(frame.body).map(Some),
             _ => Ok(None),
         });

@@ -150,7 +150,7 @@ fn the_gateway_example_reads_its_keys() {
     assert_eq!(codes, [LintCode::StaticNonce].into());
     let [b, c] = config.tunnels.as_slice() else { panic!("two tunnels") };
     assert_eq!((b.networks.len(), b.policies.len(), b.if_id), (2, 6, 0));
-    assert_eq!((c.networks.len(), c.policies.len(), c.if_id), (2, 6, 3));
+    assert_eq!((c.networks.len(), c.policies.len(), c.parts.len()), (2, 6, 5));
     let aead = b.sas.first().and_then(|keyed| keyed.sa.suite.aead.clone());
     assert_eq!(aead, Some(Algo { name: "rfc4106(gcm(aes))".into(), key_bits: 160, icv_bits: 128 }));
     assert!(b.sas.iter().all(|keyed| keyed.sa.esn && keyed.sa.replay_window == 1024));

@@ -2,6 +2,7 @@
 
 mod errors;
 mod examples;
+mod interface;
 mod key_files;
 mod lints;
 mod options;

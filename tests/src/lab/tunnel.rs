@@ -28,7 +28,9 @@ impl Side {
     /// Both.
     pub const BOTH: [Self; 2] = [Self::A, Self::B];
 
-    const fn other(self) -> Self {
+    /// The one across.
+    #[must_use]
+    pub const fn other(self) -> Self {
         match self {
             Self::A => Self::B,
             Self::B => Self::A,

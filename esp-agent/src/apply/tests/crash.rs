@@ -4,6 +4,7 @@ use super::world::{Gateway, Outcome};
 use crate::config::desired::{Desired, NamedPolicy};
 use crate::plan::samples::*;
 use crate::plan::{Observed, Step};
+use crate::xfrm::interface::{Part, XfrmLink};
 use crate::xfrm::model::{PolicyDir, SaDir};
 
 /// More half changes than any of these runs has.
@@ -80,6 +81,24 @@ fn a_first_run_converges() {
     );
     // Five additions, their intents, their completions, the seal: each with a moment before and after.
     assert_eq!(moments, (5 + 3) * 2);
+}
+
+#[test]
+fn an_interface_comes_changes_and_goes_at_every_moment() {
+    let mut other = routed();
+    other.parts[0].part = Part::Link(XfrmLink { name: "ipsec0".into(), if_id: 8, mtu: 1300 });
+    other.parts.remove(1);
+    let smaller = Desired { parts: other.parts[..1].to_vec(), ..lab() };
+    for (from, to) in [(lab(), routed()), (routed(), other), (routed(), smaller), (routed(), lab())] {
+        let prepare = |gateway: &Gateway| {
+            gateway.run(&from, None).applied();
+        };
+        let attempt = |gateway: &Gateway, fuel| gateway.run(&to, Some(fuel));
+        at_every_moment(prepare, attempt, |gateway, foreign, when| {
+            converge(gateway, &to, foreign, when);
+            assert_eq!(gateway.observed().links, [], "{when}, then detached");
+        });
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn wanted(sas: &Picks, policies: &Picks) -> Desired {
     Desired {
         sas: sas.iter().map(keyed_sa).collect(),
         policies: policies.iter().map(named).collect(),
-        default_policy: None,
+        ..Desired::default()
     }
 }
 

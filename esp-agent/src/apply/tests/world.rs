@@ -4,10 +4,12 @@ use crate::apply::{Applied, ApplyError, apply};
 use crate::config::desired::Desired;
 use crate::plan::{Conflict, Observed, Plan, diff, plan, samples, teardown};
 use crate::record::{FileStore, Record, Scope, Store};
+use crate::xfrm::fake::FakeXfrm;
+use crate::xfrm::interface::{ObservedLink, Part, PartId, XfrmLink};
 use crate::xfrm::model::*;
 use crate::xfrm::{NetlinkError, Xfrm, XfrmError};
 use esp_common::Spi;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -19,6 +21,8 @@ pub(super) struct Kernel {
     pub(super) sas: BTreeMap<SaId, ObservedSa>,
     pub(super) policies: BTreeMap<PolicyId, ObservedPolicy>,
     pub(super) default_policy: Option<DefaultPolicy>,
+    /// Its links.
+    pub(super) links: FakeXfrm,
     clock: u64,
     /// Half changes until the agent is dead: each change has a moment before and one after its effect.
     fuel: Option<usize>,
@@ -93,8 +97,15 @@ fn refusal(what: &'static str, errno: i32) -> XfrmError {
         "add policy" => XfrmError::AddPolicy { selector, dir, source },
         "update policy" => XfrmError::UpdatePolicy { selector, dir, source },
         "delete policy" => XfrmError::DeletePolicy { selector, dir, source },
+        "add part" | "delete part" => {
+            XfrmError::Part { verb: "change", part: PartId::Link(String::new()), source }
+        }
         what => XfrmError::Dump { what, source },
     }
+}
+
+fn errno(result: Result<(), XfrmError>) -> Result<(), i32> {
+    result.map_err(|error| if let XfrmError::Part { source, .. } = error { source.errno } else { libc::EIO })
 }
 
 /// One agent's hold on the kernel.
@@ -158,6 +169,23 @@ impl Xfrm for Agent {
     fn delete_policy(&mut self, id: &PolicyId) -> Result<(), XfrmError> {
         let gone = |kernel: &mut Kernel| kernel.policies.remove(id).map(|_| ()).ok_or(libc::ENOENT);
         self.0.lock().unwrap().kernel_change("delete policy", gone)
+    }
+
+    fn links(&mut self) -> Result<Vec<ObservedLink>, XfrmError> {
+        self.alive("dump links")?;
+        self.0.lock().unwrap().links.links()
+    }
+
+    fn add_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.0.lock().unwrap().kernel_change("add part", |kernel| errno(kernel.links.add_part(part)))
+    }
+
+    fn update_link(&mut self, link: &XfrmLink) -> Result<(), XfrmError> {
+        self.0.lock().unwrap().kernel_change("update link", |kernel| errno(kernel.links.update_link(link)))
+    }
+
+    fn delete_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.0.lock().unwrap().kernel_change("delete part", |kernel| errno(kernel.links.delete_part(part)))
     }
 
     fn apart(&self) -> std::io::Result<Box<dyn Xfrm>> {
@@ -300,6 +328,12 @@ impl Gateway {
             let found = seen.policies_by_id()[&named.policy.id];
             assert_eq!(found.policy, named.policy, "{when}");
         }
+        let parts: Vec<Part> = seen.links.iter().flat_map(ObservedLink::parts).collect();
+        assert_eq!(
+            parts.iter().map(Part::id).collect::<BTreeSet<_>>(),
+            desired.parts.iter().map(|named| named.part.id()).collect(),
+            "{when}"
+        );
         self.assert_untouched(foreign, when);
         let foreign_sas = foreign.sas_by_id();
         let foreign_policies = foreign.policies_by_id();

@@ -1,5 +1,6 @@
 //! Rules of one `[[tunnel]]`.
 
+use super::interface::{self, Owner};
 use super::{check_ends, lint_encap, lint_replay, lint_transform};
 use crate::config::derive::{self, Ends, TunnelShape};
 use crate::config::lint::{Lint, LintCode};
@@ -39,12 +40,16 @@ pub(in crate::config) fn check(raw: RawTunnel, report: &Report) -> Option<Placed
         }
         _ => None,
     };
-    build(raw, ends?, networks?)
+    build(raw, ends?, networks?, report)
 }
 
-fn build(raw: RawTunnel, ends: Ends, networks: Vec<(Net, Net)>) -> Option<PlacedTunnel> {
+fn build(raw: RawTunnel, ends: Ends, networks: Vec<(Net, Net)>, report: &Report) -> Option<PlacedTunnel> {
     let (name, inbound, outbound) = (raw.name?, raw.inbound?, raw.outbound?);
     let reqid = raw.reqid.as_ref().map_or_else(|| derive::reqid(&name.value), |reqid| reqid.value);
+    let if_id = match (raw.if_id, &raw.interface) {
+        (0, Some(_)) => derive::if_id(&name.value),
+        (if_id, _) => if_id,
+    };
     let encap =
         |near: u16, far: u16| Encap { kind: derive::ESP_IN_UDP, sport: near, dport: far, original: None };
     let shape = TunnelShape {
@@ -54,7 +59,7 @@ fn build(raw: RawTunnel, ends: Ends, networks: Vec<(Net, Net)>) -> Option<Placed
         networks,
         protocol: raw.protocol.as_ref().map_or(0, |protocol| protocol.value),
         reqid,
-        if_id: raw.if_id,
+        if_id,
         priority: raw.priority,
         forward: raw.forward.as_ref().is_none_or(|forward| forward.value),
         replay_window: raw.replay.window,
@@ -64,7 +69,17 @@ fn build(raw: RawTunnel, ends: Ends, networks: Vec<(Net, Net)>) -> Option<Placed
     };
     let spi_in = inbound.spi?;
     let spi_out = outbound.spi?;
-    let tunnel = shape.derive((spi_in.value, inbound.protection?), (spi_out.value, outbound.protection?));
+    let mut tunnel = shape.derive((spi_in.value, inbound.protection?), (spi_out.value, outbound.protection?));
+    if let Some(interface) = &raw.interface {
+        let owner = Owner {
+            tunnel: &tunnel.name,
+            if_id: tunnel.if_id,
+            remote: tunnel.remote,
+            outbound: tunnel.sas.last(),
+            remote_nets: raw.remote_nets.iter().flat_map(|nets| &nets.nets).map(|net| net.value).collect(),
+        };
+        tunnel.parts = interface::parts(interface, &owner, report);
+    }
     Some(PlacedTunnel {
         tunnel,
         reqid_at: raw.reqid.map_or_else(|| name.at.clone(), |reqid| reqid.at),
@@ -92,6 +107,9 @@ fn networks(raw: &RawTunnel, report: &Report) -> Option<Vec<(Net, Net)>> {
             if let Some(forward) = raw.forward.as_ref().filter(|forward| forward.value) {
                 report.error(&forward.at, "transport mode protects this host only: nothing is forwarded");
             }
+            if let Some(interface) = &raw.interface {
+                report.error(&interface.name.at, "transport mode protects this host only: nothing is routed");
+            }
             let host = |end: &Option<Located<IpAddr>>| end.as_ref().map(|end| derive::host(end.value));
             Some(vec![(host(&raw.local)?, host(&raw.remote)?)])
         }
@@ -104,7 +122,8 @@ fn tunnel_networks(raw: &RawTunnel, report: &Report) -> Option<Vec<(Net, Net)>> 
     // A route-based tunnel lets the routing table choose: all of both families.
     let any = || {
         let any = |addr: IpAddr| Net { addr, len: 0 };
-        (raw.if_id != 0).then(|| vec![any(Ipv4Addr::UNSPECIFIED.into()), any(Ipv6Addr::UNSPECIFIED.into())])
+        (raw.if_id != 0 || raw.interface.is_some())
+            .then(|| vec![any(Ipv4Addr::UNSPECIFIED.into()), any(Ipv6Addr::UNSPECIFIED.into())])
     };
     let ours = side(report, &raw.at, "local_net", raw.local_nets.as_ref(), any());
     let theirs = side(report, &raw.at, "remote_net", raw.remote_nets.as_ref(), any());

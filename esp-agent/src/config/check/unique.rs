@@ -26,6 +26,8 @@ pub(in crate::config) fn check(
         seen.add(value.sa.id, at, &what, "take another SPI");
     }
     check_policies(tunnels, policies, report);
+    let parts = tunnels.iter().map(|placed| (placed.tunnel.parts.as_slice(), &placed.at));
+    super::interface::unique(parts, report);
 }
 
 fn check_tunnels(tunnels: &[PlacedTunnel], report: &Report) {

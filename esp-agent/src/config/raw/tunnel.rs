@@ -1,5 +1,6 @@
 //! `[[tunnel]]` as it was typed.
 
+use super::interface::RawInterface;
 use crate::config::algo::Transform;
 use crate::config::key::KeyStore;
 use crate::config::protection::Protection;
@@ -29,6 +30,7 @@ pub(in crate::config) struct RawTunnel {
     pub(in crate::config) priority: Option<u32>,
     pub(in crate::config) forward: Option<Located<bool>>,
     pub(in crate::config) if_id: u32,
+    pub(in crate::config) interface: Option<RawInterface>,
     pub(in crate::config) encap: Option<RawEncap>,
 }
 
@@ -90,6 +92,7 @@ impl RawTunnel {
             priority: scalar::number32(&mut section, "priority"),
             forward: section.flag("forward"),
             if_id: scalar::number32(&mut section, "if_id").unwrap_or_default(),
+            interface: RawInterface::read(&mut section),
             encap: RawEncap::read(&mut section, ["local_port", "remote_port"]),
         };
         section.finish();

@@ -6,6 +6,7 @@ use crate::record::{Record, Scope, Store};
 use crate::rotation::{Deadline, KeySet, Keying, Now, RotationError, Rotations, Timing, converge};
 use crate::secret::Secret;
 use crate::xfrm::fake::FakeXfrm;
+use crate::xfrm::interface::{ObservedLink, Part, XfrmLink};
 use crate::xfrm::model::*;
 use crate::xfrm::{NetlinkError, Xfrm, XfrmError};
 use esp_common::Spi;
@@ -127,6 +128,19 @@ impl Xfrm for Shared {
     }
     fn delete_policy(&mut self, id: &PolicyId) -> Result<(), XfrmError> {
         self.change(|kernel| kernel.delete_policy(id))
+    }
+
+    fn links(&mut self) -> Result<Vec<ObservedLink>, XfrmError> {
+        self.0.lock().unwrap().kernel.links()
+    }
+    fn add_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.change(|kernel| kernel.add_part(part))
+    }
+    fn update_link(&mut self, link: &XfrmLink) -> Result<(), XfrmError> {
+        self.change(|kernel| kernel.update_link(link))
+    }
+    fn delete_part(&mut self, part: &Part) -> Result<(), XfrmError> {
+        self.change(|kernel| kernel.delete_part(part))
     }
 
     fn apart(&self) -> std::io::Result<Box<dyn Xfrm>> {

@@ -1,6 +1,7 @@
 //! What the kernel's errnos mean for SAs and policies, and the way out.
 
 use crate::nl::NetlinkError;
+use crate::xfrm::interface::Part;
 use crate::xfrm::model::{AH, Algo, COMP, Sa, SaId};
 
 const PERMISSION: &str = "CAP_NET_ADMIN is needed in this network namespace";
@@ -48,6 +49,28 @@ pub(super) fn delete(error: NetlinkError) -> NetlinkError {
     let hint = match error.errno {
         libc::ESRCH | libc::ENOENT => Some("it is not there".to_owned()),
         errno => common(errno),
+    };
+    error.explained(hint)
+}
+
+/// Of an XFRM interface, an address or a route of it.
+pub(super) fn part(error: NetlinkError, verb: &str, part: &Part) -> NetlinkError {
+    let hint = match (error.errno, part) {
+        (libc::EOPNOTSUPP, Part::Link(_)) => Some(
+            "the kernel has no XFRM interfaces: load module xfrm_interface (CONFIG_XFRM_INTERFACE)"
+                .to_owned(),
+        ),
+        (libc::EEXIST, Part::Link(link)) => Some(format!(
+            "there is an interface of this name, or an XFRM interface with if_id {:#x}",
+            link.if_id
+        )),
+        (libc::EEXIST, Part::Address { .. }) => Some("it has that address".to_owned()),
+        (libc::EEXIST, Part::Route { .. }) => {
+            Some("there is a route to it with this metric: delete that one or set `route_metric`".to_owned())
+        }
+        (libc::ENODEV, _) if verb != "delete" => Some("there is no such interface".to_owned()),
+        (libc::ENETDOWN, _) => Some("the interface is down".to_owned()),
+        (errno, _) => common(errno),
     };
     error.explained(hint)
 }
