@@ -75,6 +75,7 @@
 //! protocol = "udp"
 //! remote_port = 53                    # also local_port, icmp_type, icmp_code
 //! direction = "both"                  # or "out", "in" (which is also what is forwarded)
+//! interface = "eth5"                  # where it leaves or comes in; default: any
 //! priority = 1500                     # default: from 101 to 1900, the narrower the smaller
 //!
 //! [[name]]                            # a name for a tunnel that others install, as an IKE daemon; the first that

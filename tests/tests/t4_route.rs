@@ -14,8 +14,8 @@ const PINGS: u32 = 4;
 /// All of the route-based side; 1446 is what AES-GCM leaves of 1500 bytes.
 const INTERFACE: &str = "interface = \"ipsec0\"\naddress = [\"10.255.0.1/30\", \"fd00:255::1/64\"]";
 /// What the routes do not take stays here.
-const BACKSTOP: &str =
-    "[[discard]]\nremote_net = [\"192.168.2.0/24\", \"fd00:2::/64\"]\ndirection = \"out\"\n";
+const BACKSTOP: &str = "[[discard]]\nremote_net = [\"192.168.2.0/24\", \"fd00:2::/64\"]\ndirection = \"out\"\n\
+                        interface = \"eth5\"\n";
 
 #[test]
 #[ignore = "T4: root, ESP"]

@@ -47,6 +47,16 @@ fn each_direction_gets_its_policy_without_a_template() {
 }
 
 #[test]
+fn one_that_names_an_interface_is_bound_to_it() {
+    let backstop =
+        "[[discard]]\nremote_net = \"192.168.2.0/24\"\ndirection = \"out\"\ninterface = \"eth5\"\n";
+    let mut config = parse(&format!("{GOOD}{backstop}")).unwrap();
+    config.find_devices(|name| (name == "eth5").then_some(5)).unwrap();
+    let [named] = config.policies.as_slice() else { panic!("{:?}", config.policies) };
+    assert_eq!((named.policy.id.selector.ifindex, named.device.as_deref()), (5, Some("eth5")));
+}
+
+#[test]
 fn one_that_names_only_a_protocol_holds_for_both_families() {
     let policies = beside("[[discard]]\nprotocol = 17\ndirection = \"in\"\n");
     let dirs: Vec<_> = policies.iter().map(|named| named.policy.id.dir).collect();

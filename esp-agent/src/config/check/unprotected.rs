@@ -26,7 +26,8 @@ pub(in crate::config) fn check(
         for dir in raw.dirs {
             let suffix = if index == 0 { String::new() } else { format!("/{}", index + 1) };
             let name = format!("{name}/{}{suffix}", derive::label(*dir));
-            let value = NamedPolicy { policy: policy(raw, *dir, networks), name, tunnel: None, device: None };
+            let (policy, device) = (policy(raw, *dir, networks), raw.device.clone());
+            let value = NamedPolicy { policy, name, tunnel: None, device };
             policies.push(Located { value, at: at.clone() });
         }
     }

@@ -17,6 +17,8 @@ pub(in crate::config) struct RawUnprotected {
     /// Ours, then theirs; or an ICMP type and code.
     pub(in crate::config) ports: [Port; 2],
     pub(in crate::config) dirs: &'static [PolicyDir],
+    /// Where it leaves or comes in.
+    pub(in crate::config) device: Option<String>,
     pub(in crate::config) priority: Option<u32>,
 }
 
@@ -40,6 +42,7 @@ impl RawUnprotected {
             protocol,
             ports: scalar::ports_named(&mut section, protocol, ["local_port", "remote_port"]),
             dirs: section.choice("direction", &DIRECTIONS).map_or(both, |dirs| dirs.value),
+            device: section.text("interface", scalar::interface).map(|device| device.value),
             priority: scalar::number32(&mut section, "priority"),
         };
         section.finish();
