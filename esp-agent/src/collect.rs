@@ -62,6 +62,7 @@ fn health(state: &State, now_ns: u64) -> AgentHealth {
         reloads_ok: state.reloads_ok,
         reloads_failed: state.reloads_failed,
         in_sync: state.in_sync,
+        udp: state.udp.clone(),
         mirror_age: Duration::from_nanos(now_ns.saturating_sub(state.mirror_ns)),
         config: state.config.clone(),
         drift: DriftHealth {

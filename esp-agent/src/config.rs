@@ -41,7 +41,7 @@
 //! mtu = 1400                          # default: what fits into 1500 bytes with cipher, mode and encapsulation
 //! if_id = 7                           # default: derived from the name; without `interface`: that of an XFRM
 //!                                     # interface that others make
-//! encap = { local_port = 4500, remote_port = 4500 }
+//! encap = { local_port = 4500, remote_port = 4500, keepalive = "20s" }  # ESP in UDP, through NAT; or "off"
 //! [tunnel.in]                         # what comes from `remote`; [tunnel.out] alike
 //! spi = 0x1001
 //! encryption_key_file = "b-in.enc"    # hex, mode 600; or encryption_key_credential, or encryption_key

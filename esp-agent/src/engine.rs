@@ -19,6 +19,7 @@ use crate::datapath::{
 use crate::drift::{Backoff, Object, Watch, What};
 use crate::failure::Failure;
 use crate::instance::Instance;
+use crate::natt::{Natt, paths};
 use crate::net::{self, Link, NetEvents};
 use crate::plan::Observed;
 use crate::ready::Holder;
@@ -72,6 +73,8 @@ pub struct Engine {
     pub port: u32,
     /// What is ours in it.
     pub record: Record,
+    /// Sockets of encapsulated ESP.
+    pub natt: Natt,
     /// Generations of keys.
     pub rotations: Rotations,
     /// The kernel is not where the rotations are.
@@ -116,6 +119,13 @@ impl Engine {
         self.xfrm.want(&desired);
         self.shared.picture().read(observed, clock::unix_s());
         self.refresh()
+    }
+
+    /// Has the sockets that the configuration needs open, and no others.
+    pub(crate) fn open_sockets(&mut self) {
+        let paths = paths(&self.config, &self.shared.picture().locals);
+        self.natt.want(paths);
+        self.shared.state().udp = self.natt.rows();
     }
 
     /// Brings the maps to what events have changed: a few SAs by themselves, anything else with all there is.

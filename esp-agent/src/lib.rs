@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod monitor;
 pub mod mtu;
+pub mod natt;
 pub mod net;
 pub mod nl;
 pub mod pair;

@@ -3,6 +3,7 @@
 //! `maps + kernel -> Snapshot -> {metrics, status}`. Nothing here touches the kernel and nothing here has room for a key.
 
 use crate::lint::Finding;
+use crate::natt::UdpRow;
 use crate::rotation::RotationRow;
 use crate::state::{DriftCount, DriftRow};
 use crate::tombstone::Tombstone;
@@ -334,6 +335,8 @@ pub struct AgentHealth {
     pub mirror_age: Duration,
     /// The configuration file; `None` when the agent only follows.
     pub config: Option<String>,
+    /// Local ends of encapsulated ESP.
+    pub udp: Vec<UdpRow>,
     /// What others have undone.
     pub drift: DriftHealth,
 }

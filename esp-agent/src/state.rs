@@ -2,6 +2,7 @@
 //! With the names of tunnels and policies it outlives the agent, so that `status` shows names while it is stopped.
 
 use crate::instance::Instance;
+use crate::natt::UdpRow;
 use crate::picture::Picture;
 use crate::rotation::RotationRow;
 use crate::stitch::Rule;
@@ -43,6 +44,8 @@ pub struct State {
     pub lacks: Vec<String>,
     /// Tunnels whose keys are not the configuration's.
     pub rotations: Vec<RotationRow>,
+    /// Local ends of encapsulated ESP.
+    pub udp: Vec<UdpRow>,
     /// Notes on interfaces.
     pub iface_notes: BTreeMap<String, String>,
     /// Tunnels of SAs, sorted by destination and SPI: a scrape asks for each flow.

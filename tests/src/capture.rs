@@ -15,8 +15,10 @@ pub enum Kind {
     Echo,
     /// ESP to this address with this SPI.
     Esp(IpAddr, u32),
-    /// ESP in UDP on port 4500 to this address with this SPI.
+    /// ESP in UDP from or to port 4500, to this address with this SPI.
     NattEsp(IpAddr, u32),
+    /// A NAT keepalive to this address.
+    Keepalive(IpAddr),
     /// IP in IP, in the clear.
     IpIp,
     /// Anything else.
@@ -42,8 +44,11 @@ impl Kind {
             IpNumber::IPV6_ICMP => matches!(bytes.first()?, 128 | 129).then_some(Self::Echo),
             IpNumber::UDP => {
                 let (udp, inside) = UdpHeader::from_slice(bytes).ok()?;
-                let spi = spi(inside).filter(|spi| udp.destination_port == NATT && *spi != 0)?;
-                Some(Self::NattEsp(dst, spi))
+                let natt = [udp.source_port, udp.destination_port].contains(&NATT);
+                match inside {
+                    [0xff] if natt => Some(Self::Keepalive(dst)),
+                    _ => Some(Self::NattEsp(dst, spi(inside).filter(|spi| natt && *spi != 0)?)),
+                }
             }
             _ => None,
         }
@@ -56,6 +61,7 @@ impl fmt::Display for Kind {
             Self::Echo => f.write_str("plain ICMP echo"),
             Self::Esp(dst, spi) => write!(f, "ESP 0x{spi:08x} to {dst}"),
             Self::NattEsp(dst, spi) => write!(f, "ESP in UDP 0x{spi:08x} to {dst}"),
+            Self::Keepalive(dst) => write!(f, "NAT keepalive to {dst}"),
             Self::IpIp => f.write_str("plain IP in IP"),
             Self::Other => f.write_str("other"),
         }

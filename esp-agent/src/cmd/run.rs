@@ -8,6 +8,7 @@ use crate::engine::{Drift, Engine};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::metrics::serve::{Limits, serve};
+use crate::natt::Natt;
 use crate::net::{self, NetEvents};
 use crate::ready::Ready;
 use crate::record::{Record, RecordError, Scope};
@@ -129,6 +130,7 @@ async fn bring_up(
     let locals: BTreeSet<IpAddr> = net::addresses().await?.into_iter().collect();
     engine.xfrm.set_locals(locals.clone());
     engine.shared.picture().locals = locals;
+    engine.open_sockets();
     converge(&engine.rotations, &mut engine.config, &mut engine.xfrm, &mut engine.record)?;
     let observed = engine.observe()?;
     engine.take(observed)?;
@@ -208,6 +210,7 @@ fn prepare(
         filler: Filler::open(Maps::open(&pins)?)?,
         xfrm: Sequenced::new(Box::new(netlink), Ledger::of(&instance)?),
         record: Record::of(&instance)?,
+        natt: Natt::default(),
         rotations,
         rotation_behind: false,
         drift: Drift::default(),

@@ -48,12 +48,3 @@ fn lint_replay(report: &Report, replay: &RawReplay) {
         ));
     }
 }
-
-fn lint_encap(report: &Report, at: &At) {
-    report.lint(Lint::new(
-        LintCode::EncapSocket,
-        at,
-        "the kernel takes ESP out of UDP only at a socket with UDP_ENCAP, and the agent opens none",
-        "keep the IKE daemon's socket on this port",
-    ));
-}

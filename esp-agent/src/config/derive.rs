@@ -58,6 +58,7 @@ impl TunnelShape {
             networks: self.networks,
             protocol: self.protocol,
             sas,
+            keepalive: None,
             parts: Vec::new(),
             policies,
         }

@@ -71,6 +71,17 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
     if sane.contains(&interval) { Ok(interval) } else { Err("must be from 100ms to 1h".to_owned()) }
 }
 
+/// How often a keepalive goes out: a time of whole seconds up to an hour, or `off`.
+pub(super) fn keepalive(text: &str) -> Result<Option<Duration>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    match seconds(text) {
+        Ok(every) if every <= Duration::from_secs(3600) => Ok(Some(every)),
+        Ok(_) | Err(_) => Err("must be a time from 1s to 1h such as 20s, or \"off\"".to_owned()),
+    }
+}
+
 /// An SPI of an SA: an integer, or a string such as `0x69427567`.
 pub(super) fn spi(section: &mut Section<'_>, key: &str) -> Option<Located<Spi>> {
     section.number_or_text(key, sa_spi, |text| sa_spi(whole_number(text)))

@@ -4,6 +4,7 @@ use super::desired::{KeyedSa, NamedPart, NamedPolicy};
 use crate::xfrm::model::{Mode as SaMode, Net};
 use esp_common::{Guard, Mode, names};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// What each guard does; `observe` unless the file says otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -119,6 +120,8 @@ pub struct Tunnel {
     pub protocol: u8,
     /// The inbound SA, then the outbound one.
     pub sas: Vec<KeyedSa>,
+    /// How often a keepalive goes to the peer, if the tunnel is in UDP; `None` for never.
+    pub keepalive: Option<Duration>,
     /// Its own XFRM interface with addresses and routes, if it has one.
     pub parts: Vec<NamedPart>,
     /// `out`, `in` and `fwd` for each pair of networks.

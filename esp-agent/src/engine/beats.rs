@@ -8,6 +8,8 @@ impl Engine {
     /// Writes the state file.
     pub fn beat(&mut self) {
         self.logs.iter_mut().for_each(|flush| flush());
+        self.natt.beat(std::time::Instant::now());
+        self.shared.state().udp = self.natt.rows();
         let mut state = self.shared.state();
         state.name(&mut self.shared.picture());
         let saved = state.save(&self.instance);

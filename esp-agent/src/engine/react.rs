@@ -74,6 +74,7 @@ impl Engine {
         let locals: BTreeSet<IpAddr> = addresses.into_iter().collect();
         self.xfrm.set_locals(locals.clone());
         self.shared.picture().locals = locals;
+        self.open_sockets();
         self.refresh()
     }
 

@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::failure::Failure;
 use crate::install;
+use crate::natt::paths;
 use crate::rotation::converge;
 
 impl Engine {
@@ -29,12 +30,14 @@ impl Engine {
         if fresh.ifaces != self.config.ifaces || fresh.metrics != self.config.metrics {
             tracing::warn!("`interfaces` and `metrics` change with a restart only: those of the start stay");
         }
+        self.natt.prepare(&paths(&fresh, &self.shared.picture().locals));
         let applied = self.rotations.take_over(&mut fresh);
         let observed = converge(&self.rotations, &mut fresh, &mut self.xfrm, &mut self.record)
             .inspect_err(|_| self.rotations.apply_as_before(applied))?;
         (self.rotation_behind, self.shared.state().rotations) = (false, self.rotations.rows());
         self.shared.picture().name(&fresh);
         self.config = fresh;
+        self.open_sockets();
         self.drift_anew();
         self.take(observed)
     }

@@ -46,7 +46,6 @@ codes! {
     ShortIntegrityKey = "short-integrity-key" in "check": "An integrity key shorter than its hash (RFC 4868 section 2.1.1)",
     ShortIcv = "short-icv" in "check": "An ICV shorter than the RFC of the algorithm asks for",
     SmallReplayWindow = "small-replay-window" in "check, --dump, status": "An anti-replay window of 0, or below the 32 packets of RFC 4303 section 3.4.3",
-    EncapSocket = "encap-socket" in "check": "UDP encapsulation without anything that opens its socket",
     MissingFwd = "missing-fwd" in "check, --dump, status": "An `in` policy without its `fwd` twin: decrypted packets for networks behind the host are dropped",
     RouteLoop = "route-loop" in "check": "A route into the XFRM interface leads to the tunnel's own peer",
     TooManyPolicies = "too-many-policies" in "check": "More policies in one direction than the clear-text guards can check",

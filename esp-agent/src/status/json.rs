@@ -3,6 +3,7 @@
 
 use super::hint::hint;
 use crate::lint::Finding;
+use crate::natt::UdpRow;
 use crate::rotation::RotationRow;
 use crate::snapshot::{
     AgentHealth, DriftHealth, FlowRow, GuardRow, IfaceRow, ReasonRow, SaDetail, SaRow, Snapshot, TcMode,
@@ -109,6 +110,7 @@ row! { Agent from AgentHealth as row {
     update_s: f64 = row.update.as_secs_f64(),
     reloads_ok: u64 = row.reloads_ok,
     reloads_failed: u64 = row.reloads_failed,
+    udp: &'a [UdpRow] = &row.udp,
     drift: Drift<'a> = Drift::from(&row.drift),
 }}
 

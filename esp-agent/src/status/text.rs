@@ -3,6 +3,7 @@
 use super::align::{printable, table};
 use super::hint::hint;
 use super::seen::{ago, ago_s, span, tunnel_last_ns};
+use crate::natt::UdpRow;
 use crate::snapshot::{DriftHealth, FlowRow, SaDetail, Snapshot, TcMode, XdpMode};
 use crate::tombstone::Tombstone;
 use esp_common::{Direction, Spi};
@@ -64,7 +65,15 @@ fn agent(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  xfrm_stat mirror: {:.1} s old", health.mirror_age.as_secs_f64())?;
     writeln!(out, "  netlink:          {} overruns, {} resyncs", health.netlink_overruns, health.resyncs)?;
     writeln!(out, "  reloads:          {} ok, {} failed", health.reloads_ok, health.reloads_failed)?;
+    udp(&health.udp, out)?;
     drift(&health.drift, out)
+}
+
+fn udp(rows: &[UdpRow], out: &mut dyn Write) -> io::Result<()> {
+    rows.iter().try_for_each(|UdpRow { local, held, note }| {
+        let what = if *held { "the kernel takes encapsulated ESP from it" } else { note.as_str() };
+        writeln!(out, "  udp:              {local}: {}", printable(what))
+    })
 }
 
 fn drift(health: &DriftHealth, out: &mut dyn Write) -> io::Result<()> {

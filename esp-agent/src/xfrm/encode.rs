@@ -4,7 +4,9 @@ pub mod policy;
 pub mod sa;
 mod shared;
 
-pub use policy::{delete_policy, get_default, new_policy, set_default, update_policy};
+pub use policy::{
+    PolicyInfo, delete_policy, get_default, new_policy, set_default, socket_bypass, update_policy,
+};
 pub use sa::{delete_sa, get_sa, new_sa, update_sa};
 
 /// A value that would not fit the kernel's structures. Nothing is ever cut.

@@ -37,7 +37,6 @@ fn a_bad_habit_is_named_at_its_place() {
             "replay_window = 8\n[tunnel.in]",
             (LintCode::SmallReplayWindow, "tunnel[0].replay_window", 19),
         ),
-        ("[tunnel.in]", "encap = {}\n[tunnel.in]", (LintCode::EncapSocket, "tunnel[0].encap", 19)),
     ];
     for (from, to, (code, path, line)) in cases {
         let found = lints(&changed(from, to));

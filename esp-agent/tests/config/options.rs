@@ -196,3 +196,18 @@ fn a_wrong_option_is_named_with_its_place() {
         assert!(errors.to_string().contains(wanted), "{wanted}: {errors}");
     }
 }
+
+#[test]
+fn a_tunnel_in_udp_sends_keepalives_unless_it_says_no() {
+    let every = |encap: &str| {
+        let text = crate::changed("[tunnel.in]", &format!("encap = {{ {encap} }}\n[tunnel.in]"));
+        parse(&text).map(|config| config.tunnels[0].keepalive.map(|every| every.as_secs()))
+    };
+    assert_eq!(every("").unwrap(), Some(20));
+    assert_eq!(every("keepalive = \"5s\"").unwrap(), Some(5));
+    assert_eq!(every("keepalive = \"off\"").unwrap(), None);
+    for wrong in ["0s", "2h", "500ms", "yes"] {
+        let errors = every(&format!("keepalive = \"{wrong}\"")).unwrap_err();
+        assert!(errors.to_string().contains("from 1s to 1h such as 20s, or \"off\""), "{errors}");
+    }
+}

@@ -1,6 +1,7 @@
 //! One snapshot with something in every field.
 
 use esp_agent::lint::{Finding, LintCode, Subject};
+use esp_agent::natt::UdpRow;
 use esp_agent::rotation::{Phase, RotationRow};
 use esp_agent::snapshot::{
     AgentHealth, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState,
@@ -79,8 +80,18 @@ fn agent() -> AgentHealth {
         in_sync: true,
         mirror_age: Duration::from_millis(250),
         config: Some("/etc/esp-agent/site-a.toml".to_owned()),
+        udp: udp(),
         drift: drift(),
     }
+}
+
+fn udp() -> Vec<UdpRow> {
+    let row = |local: &str, held, note: &str| UdpRow {
+        local: local.parse().expect("an address and port of the sample"),
+        held,
+        note: note.into(),
+    };
+    vec![row("10.55.55.1:4500", true, ""), row("[fd00:55::1]:4500", false, "in use by another program")]
 }
 
 fn drift() -> DriftHealth {

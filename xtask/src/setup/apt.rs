@@ -28,6 +28,7 @@ pub(crate) const LLVM: &[Package] = &[
 pub(crate) const LAB: &[Package] = &[
     package("iproute2", &["ip"]),
     package("iputils-ping", &["ping"]),
+    package("nftables", &["nft"]),
     package("tcpdump", &["tcpdump"]),
     package("bpftool", &["bpftool"]),
     package("ethtool", &["ethtool"]),

@@ -1,6 +1,6 @@
 //! Rules of one `[[sa]]`.
 
-use super::{check_ends, lint_encap, lint_replay, lint_transform};
+use super::{check_ends, lint_replay, lint_transform};
 use crate::config::derive::{self, ESP_IN_UDP};
 use crate::config::desired::KeyedSa;
 use crate::config::raw::sa::RawSa;
@@ -15,9 +15,6 @@ pub(in crate::config) fn check(raw: RawSa, report: &Report) -> Option<Located<Ke
         check_compression(&raw, report);
     } else {
         lint_replay(report, &raw.replay);
-    }
-    if let Some(encap) = &raw.encap {
-        lint_encap(report, &encap.at);
     }
     let (src, dst) = (raw.src?, raw.dst?);
     let fits = check_ends(report, &src, &dst);

@@ -1,7 +1,7 @@
 //! Rules of one `[[tunnel]]`.
 
 use super::interface::{self, Owner};
-use super::{check_ends, lint_encap, lint_replay, lint_transform};
+use super::{check_ends, lint_replay, lint_transform};
 use crate::config::derive::{self, Ends, TunnelShape};
 use crate::config::lint::{Lint, LintCode};
 use crate::config::raw::tunnel::{RawDirection, RawNets, RawTunnel};
@@ -27,9 +27,6 @@ pub(in crate::config) struct PlacedTunnel {
 pub(in crate::config) fn check(raw: RawTunnel, report: &Report) -> Option<PlacedTunnel> {
     lint_transform(report, &raw.transform_at, raw.transform);
     lint_replay(report, &raw.replay);
-    if let Some(encap) = &raw.encap {
-        lint_encap(report, &encap.at);
-    }
     let networks = networks(&raw, report);
     if let (Some(inbound), Some(outbound)) = (&raw.inbound, &raw.outbound) {
         lint_directions(report, inbound, outbound);
@@ -70,6 +67,7 @@ fn build(raw: RawTunnel, ends: Ends, networks: Vec<(Net, Net)>, report: &Report)
     let spi_in = inbound.spi?;
     let spi_out = outbound.spi?;
     let mut tunnel = shape.derive((spi_in.value, inbound.protection?), (spi_out.value, outbound.protection?));
+    tunnel.keepalive = raw.encap.as_ref().and_then(|encap| encap.keepalive);
     if let Some(interface) = &raw.interface {
         let owner = Owner {
             tunnel: &tunnel.name,

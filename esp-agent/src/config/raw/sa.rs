@@ -55,7 +55,7 @@ impl RawSa {
             replay: RawReplay::read(&mut section),
             if_id: scalar::number32(&mut section, "if_id").unwrap_or_default(),
             mark: scalar::mark(&mut section, "mark"),
-            encap: RawEncap::read(&mut section, ["sport", "dport"]),
+            encap: RawEncap::of_sa(&mut section),
             tunnel: section.text("tunnel", scalar::tunnel_name).map(|name| name.value),
             options: RawSaOptions::read(&mut section),
         };

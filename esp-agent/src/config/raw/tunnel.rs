@@ -7,9 +7,11 @@ use crate::config::protection::Protection;
 use crate::config::report::{At, Located};
 use crate::config::scalar;
 use crate::config::section::Section;
+use crate::natt;
 use crate::xfrm::model::{Mode, Net};
 use esp_common::Spi;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Two ends, two networks, keys.
 pub(in crate::config) struct RawTunnel {
@@ -58,11 +60,12 @@ pub(in crate::config) struct RawReplay {
 
 /// UDP encapsulation.
 pub(in crate::config) struct RawEncap {
-    pub(in crate::config) at: At,
     /// Of this end, or of the SA's source.
     pub(in crate::config) near: u16,
     /// Of the other end, or of the SA's destination.
     pub(in crate::config) far: u16,
+    /// `None` for never; of a tunnel only.
+    pub(in crate::config) keepalive: Option<Duration>,
 }
 
 impl RawTunnel {
@@ -93,7 +96,7 @@ impl RawTunnel {
             forward: section.flag("forward"),
             if_id: scalar::number32(&mut section, "if_id").unwrap_or_default(),
             interface: RawInterface::read(&mut section),
-            encap: RawEncap::read(&mut section, ["local_port", "remote_port"]),
+            encap: RawEncap::of_tunnel(&mut section),
         };
         section.finish();
         raw
@@ -144,15 +147,33 @@ impl RawReplay {
 }
 
 impl RawEncap {
-    /// Reads `encap = {}` with two ports that are 4500 unless given.
-    pub(in crate::config) fn read(section: &mut Section<'_>, keys: [&str; 2]) -> Option<Self> {
-        let mut table = section.table("encap")?;
+    /// Reads `encap = {}` of an SA.
+    pub(in crate::config) fn of_sa(section: &mut Section<'_>) -> Option<Self> {
+        let table = section.table("encap")?;
+        Some(Self::read(table, ["sport", "dport"], |_| None))
+    }
+
+    /// Reads `encap = {}` of a tunnel: the agent sends keepalives unless it says no.
+    fn of_tunnel(section: &mut Section<'_>) -> Option<Self> {
+        let table = section.table("encap")?;
+        Some(Self::read(table, ["local_port", "remote_port"], |table| {
+            let every = table.text("keepalive", scalar::keepalive);
+            every.map_or(Some(natt::KEEPALIVE), |every| every.value)
+        }))
+    }
+
+    /// Two ports that are 4500 unless given.
+    fn read(
+        mut table: Section<'_>,
+        keys: [&str; 2],
+        keepalive: impl FnOnce(&mut Section<'_>) -> Option<Duration>,
+    ) -> Self {
         let [near, far] = keys.map(|key| {
             let port = table.number(key, 1..=u64::from(u16::MAX));
             port.and_then(|port| u16::try_from(port.value).ok()).unwrap_or(4500)
         });
-        let at = table.at.clone();
+        let keepalive = keepalive(&mut table);
         table.finish();
-        Some(Self { at, near, far })
+        Self { near, far, keepalive }
     }
 }

@@ -2,9 +2,13 @@
 
 use super::EncodeError;
 use super::shared::{if_id, limits, mark, mode, offload, one_family, selector};
+use crate::nl::frame::HEADER;
 use crate::nl::message::{ACK, Message, REQUEST};
-use crate::xfrm::model::{DefaultPolicy, Policy, PolicyAction, PolicyDir, PolicyId, Template};
+use crate::xfrm::model::{
+    DefaultPolicy, Limits, Mark, Net, Policy, PolicyAction, PolicyDir, PolicyId, Selector, Template,
+};
 use crate::xfrm::uapi;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zeroize::Zeroizing;
 
 /// The message that adds `policy`.
@@ -77,6 +81,34 @@ fn whole(kind: u16, policy: &Policy) -> Result<Zeroizing<Vec<u8>>, EncodeError> 
     if_id(&mut message, policy.id.if_id);
     offload(&mut message, policy.offload);
     Ok(message.finish())
+}
+
+/// A `struct xfrm_userpolicy_info` as a socket takes it.
+pub type PolicyInfo = [u8; POLICY_INFO];
+/// Its size (include/uapi/linux/xfrm.h).
+const POLICY_INFO: usize = 168;
+
+/// Lets all packets of a socket pass in one direction, whatever other policies say (`xfrm_user_policy`).
+#[must_use]
+pub fn socket_bypass(dir: PolicyDir, ipv4: bool) -> PolicyInfo {
+    let any: IpAddr = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any = Net { addr: any, len: 0 };
+    let policy = Policy {
+        id: PolicyId { selector: Selector::between(any, any), dir, mark: Mark::default(), if_id: 0 },
+        priority: 0,
+        action: PolicyAction::Allow,
+        flags: 0,
+        templates: Vec::new(),
+        limits: Limits::default(),
+        offload: None,
+    };
+    let mut message = Message::new(0, 0);
+    let written = info(&mut message, &policy);
+    debug_assert!(written.is_ok(), "one family on both sides");
+    let bytes = message.finish();
+    let mut out = [0; POLICY_INFO];
+    out.iter_mut().zip(bytes.iter().skip(HEADER)).for_each(|(out, byte)| *out = *byte);
+    out
 }
 
 /// `struct xfrm_userpolicy_info`; current lifetime and index are the kernel's.
