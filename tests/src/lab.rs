@@ -17,7 +17,7 @@ mod tunnel;
 
 pub use gateway::Gateway;
 pub use manual::{Suite, protect};
-pub use ping::{Ping, ping};
+pub use ping::{Fit, Ping, ping, ping_whole};
 pub use stat::{STALE_ROUTE, moved, take_out, xfrm_objects, xfrm_stat};
 pub use stream::Stream;
 pub use tunnel::{Mode, Side, Tunnel};

@@ -41,6 +41,48 @@ pub fn ping(from: &Netns, to: IpAddr, count: u32) -> Result<Ping> {
     })
 }
 
+/// What came of a packet that may not be fragmented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It was answered.
+    Whole,
+    /// A router, or this host after it was told, says that only so many bytes fit.
+    TooLarge(u32),
+}
+
+/// Sends one echo request of `size` bytes, IP header and all, that may not be fragmented.
+///
+/// # Errors
+/// When `ping` cannot run, or neither an answer nor a refusal comes.
+pub fn ping_whole(from: &Netns, to: IpAddr, size: u32) -> Result<Fit> {
+    // IP and ICMP.
+    let headers = if to.is_ipv4() { 28 } else { 48 };
+    let mut command = from.command("ping");
+    command.args([
+        "-n",
+        "-c",
+        "1",
+        "-W",
+        "5",
+        "-M",
+        "do",
+        "-s",
+        &(size - headers).to_string(),
+        &to.to_string(),
+    ]);
+    let output = run::output(&mut command)?;
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if text.contains("1 received") {
+        return Ok(Fit::Whole);
+    }
+    let mtu = text.split_once("mtu").and_then(|(_, rest)| {
+        let digits: String =
+            rest.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    });
+    mtu.map(Fit::TooLarge).with_context(|| format!("{} said: {text}", run::line(&command)))
+}
+
 /// `4 packets transmitted, 3 received, +1 errors, 25% packet loss, time 305ms`
 fn parse(text: &str) -> Option<Ping> {
     let line = text.lines().find(|line| line.contains("packets transmitted"))?;
