@@ -16,7 +16,7 @@ mod stream;
 mod tunnel;
 
 pub use gateway::Gateway;
-pub use manual::{Suite, protect};
+pub use manual::{Suite, batch, protect};
 pub use ping::{Fit, Ping, ping, ping_whole};
 pub use stat::{STALE_ROUTE, moved, take_out, xfrm_objects, xfrm_stat};
 pub use stream::Stream;

@@ -17,6 +17,7 @@ pub mod ike;
 pub mod kernel;
 pub mod lab;
 pub mod link;
+pub mod monitor;
 pub mod netns;
 pub mod pcap;
 pub mod probe;

@@ -2,77 +2,16 @@
 
 use anyhow::{Context, Result, ensure};
 use esp_tests::{
-    agent::{Binary, PATIENCE},
+    monitor::{Lines, Monitor},
     run,
     site::{GATEWAY, NOWHERE, PEER, Site},
-    wait,
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Child, ChildStdout, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, channel},
-};
+use std::io::{BufRead as _, BufReader, Write as _};
 use tempfile::NamedTempFile;
 
 const SELECTOR: &str = "src 192.168.1.0/24 dst 192.168.2.0/24 dir out";
-
-/// A monitor beside no agent. It is killed when this is dropped.
-struct Monitor(Child);
-
-impl Monitor {
-    fn start(site: &Site, args: &[&str]) -> Result<(Self, ChildStdout)> {
-        let mut command = Binary::find()?.command(&site.gateway);
-        command.arg("monitor").args(args).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("failed to start the monitor")?;
-        let stdout = child.stdout.take().context("no output")?;
-        Ok((Self(child), stdout))
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        Ok(kill(Pid::from_raw(i32::try_from(self.0.id())?), signal)?)
-    }
-
-    fn ended(&mut self) -> Result<ExitStatus> {
-        wait::until_ok(PATIENCE, "the monitor to end", || self.0.try_wait()?.context("it runs"))
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.kill().and_then(|()| self.0.wait()) {
-            // A destructor has nobody to return it to.
-            eprintln!("failed to end the monitor: {error}");
-        }
-    }
-}
-
-fn lines(stdout: ChildStdout) -> Receiver<String> {
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-/// Changes the default policy until the monitor, which has then subscribed, tells of it; then eats what came of it.
-fn subscribed(site: &Site, lines: &Receiver<String>) -> Result<()> {
-    wait::until_ok(PATIENCE, "the first line", || {
-        site.gateway.ip("xfrm policy setdefault in accept")?;
-        Ok(lines.try_recv()?)
-    })?;
-    site.gateway.ip(&format!("xfrm policy add {SELECTOR} action block"))?;
-    while !lines.recv_timeout(PATIENCE)?.contains("policy_new") {}
-    Ok(())
-}
 
 #[test]
 #[ignore = "T3: root, namespaces"]
@@ -81,11 +20,12 @@ fn each_event_is_one_line_with_names_and_no_key() -> Result<()> {
     let mut names = NamedTempFile::new()?;
     write!(names, "[[name]]\ntunnel = \"site-b\"\nreqid = 5\n")?;
     let config = names.path().to_str().context("a path")?;
-    let (mut monitor, stdout) = Monitor::start(&site, &["--json", "-c", config])?;
-    let lines = lines(stdout);
-    subscribed(&site, &lines)?;
-    let next = || -> Result<Value> { Ok(serde_json::from_str(&lines.recv_timeout(PATIENCE)?)?) };
-
+    let (mut monitor, stdout) = Monitor::start(&site.gateway, &["--json", "-c", config])?;
+    let lines = Lines::of(stdout);
+    lines.subscribed(&site.gateway)?;
+    let next = || lines.json();
+    site.gateway.ip(&format!("xfrm policy add {SELECTOR} action block"))?;
+    ensure!(next()?["event"] == "policy_new");
     site.gateway.ip(&format!("xfrm policy delete {SELECTOR}"))?;
     let line = next()?;
     ensure!(line["event"] == "policy_delete" && line["direction"] == "out", "{line}");
@@ -118,11 +58,11 @@ fn what_is_there_at_the_start_is_known_by_name() -> Result<()> {
     write!(names, "[[name]]\ntunnel = \"site-b\"\nremote = \"{NOWHERE}\"\n")?;
     site.allocate(NOWHERE.into(), GATEWAY.into(), 0x1000)?;
     let config = names.path().to_str().context("a path")?;
-    let (mut monitor, stdout) = Monitor::start(&site, &["-c", config])?;
-    let lines = lines(stdout);
-    subscribed(&site, &lines)?;
+    let (mut monitor, stdout) = Monitor::start(&site.gateway, &["-c", config])?;
+    let lines = Lines::of(stdout);
+    lines.subscribed(&site.gateway)?;
     site.gateway.ip(&format!("xfrm state delete dst {GATEWAY} proto esp spi 0x1000"))?;
-    let line = lines.recv_timeout(PATIENCE)?;
+    let line = lines.text()?;
     let words = format!(
         " sa_delete          site-b {NOWHERE} -> {GATEWAY} dir in spi 0x00001000 tunnel reqid 5 deleted larval"
     );
@@ -136,12 +76,10 @@ fn what_is_there_at_the_start_is_known_by_name() -> Result<()> {
 #[ignore = "T3: root, namespaces"]
 fn a_closed_pipe_ends_it_without_a_word() -> Result<()> {
     let site = Site::new()?;
-    let (mut monitor, stdout) = Monitor::start(&site, &[])?;
+    let (mut monitor, stdout) = Monitor::start(&site.gateway, &[])?;
     drop(stdout);
-    let status = wait::until_ok(PATIENCE, "the monitor to end", || {
-        site.gateway.ip("xfrm policy setdefault in accept")?;
-        monitor.0.try_wait()?.context("it runs")
-    })?;
+    // What it prints must find the pipe closed.
+    let status = monitor.ended_after(|| site.gateway.ip("xfrm policy setdefault in accept").map(drop))?;
     ensure!(status.success(), "{status}");
     Ok(())
 }
@@ -151,7 +89,7 @@ fn a_closed_pipe_ends_it_without_a_word() -> Result<()> {
 fn a_reader_that_is_too_slow_is_told_what_it_missed() -> Result<()> {
     const EVENTS: u32 = 5_000;
     let site = Site::new()?;
-    let (_monitor, stdout) = Monitor::start(&site, &["--json", "--netlink-buffer", "65536"])?;
+    let (_monitor, stdout) = Monitor::start(&site.gateway, &["--json", "--netlink-buffer", "65536"])?;
     let mut reader = BufReader::new(stdout);
     let mut line = String::new();
     let mut batch = NamedTempFile::new()?;

@@ -156,3 +156,21 @@ fn foreign(site: &Site, dst: &str) -> Result<()> {
     site.gateway.ip(&format!("xfrm policy add src 10.8.0.0/16 dst {dst} dir out priority 10 {TEMPLATE}"))?;
     Ok(())
 }
+
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
+fn a_default_policy_that_another_program_sets_is_set_back() -> Result<()> {
+    let site = Site::new()?;
+    let config = NamedTempFile::new()?;
+    std::fs::write(config.path(), "[default_policy]\nfwd = \"block\"\n")?;
+    let agent = site.agent()?.config(config.path()).start()?;
+    let seen = || site.gateway.ip("xfrm policy getdefault");
+    let ours = seen()?;
+    site.gateway.ip("xfrm policy setdefault fwd accept")?;
+    wait::until_ok(PATIENCE, "the default policy to be set back", || {
+        ensure!(seen()? == ours, "{}", seen()?);
+        Ok(())
+    })?;
+    agent.wait_metric("esp_agent_drift_total", &[("kind", "changed"), ("object", "default_policy")], 1)?;
+    Ok(())
+}

@@ -6,7 +6,7 @@ use crate::plan::diff;
 use crate::secret::KeyPrint;
 use crate::xfrm::events::Event;
 use crate::xfrm::interface::{Part, XfrmLink};
-use crate::xfrm::model::{Net, Policy, PolicyId, Sa, SaId};
+use crate::xfrm::model::{DefaultPolicy, Net, Policy, PolicyId, Sa, SaId};
 use std::collections::{HashMap, HashSet};
 
 /// What is wanted, by identity.
@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 pub struct Watch {
     sas: HashMap<SaId, Sa>,
     policies: HashMap<PolicyId, Policy>,
+    default: Option<DefaultPolicy>,
     links: HashMap<String, XfrmLink>,
     routes: HashSet<Net>,
     /// SAs that the kernel ended at their hard limit, and with which keys: they are not to come back with those.
@@ -26,6 +27,7 @@ impl Watch {
         self.sas = desired.sas.iter().map(|keyed| (keyed.sa.id, keyed.sa.clone())).collect();
         self.policies =
             desired.policies.iter().map(|named| (named.policy.id.clone(), named.policy.clone())).collect();
+        self.default = desired.default_policy;
         (self.links, self.routes) = Default::default();
         for named in &desired.parts {
             match &named.part {
@@ -64,9 +66,12 @@ impl Watch {
                 self.policies.contains_key(id)
             }
             Event::PolicyFlushed => !self.policies.is_empty(),
+            Event::PolicyDefault { inbound, forward, out } => {
+                let now = DefaultPolicy { inbound: *inbound, forward: *forward, outbound: *out };
+                self.default.is_some_and(|wanted| wanted != now)
+            }
             Event::SaExpired { hard: false, .. }
             | Event::PolicyExpired { hard: false, .. }
-            | Event::PolicyDefault { .. }
             | Event::SaProgressed(_)
             | Event::Acquire(_)
             | Event::Mapping { .. }
@@ -109,7 +114,7 @@ mod tests {
     use super::*;
     use crate::plan::samples::{lab, observed, sa};
     use crate::xfrm::decode::event::Expiry;
-    use crate::xfrm::model::SaDir;
+    use crate::xfrm::model::{PolicyAction, SaDir};
 
     fn watch() -> Watch {
         let mut watch = Watch::default();
@@ -141,6 +146,19 @@ mod tests {
         for event in events {
             assert!(watch().suspects(&event), "{event:?}");
         }
+    }
+
+    #[test]
+    fn a_default_policy_is_suspect_where_it_is_ours() {
+        let [inbound, forward, out] = [PolicyAction::Allow, PolicyAction::Block, PolicyAction::Allow];
+        let event = Event::PolicyDefault { inbound, forward, out };
+        let mut watch = watch();
+        assert!(!watch.suspects(&event));
+        let accept = DefaultPolicy { inbound, forward: PolicyAction::Allow, outbound: out };
+        watch.want(&Desired { default_policy: Some(accept), ..lab() });
+        assert!(watch.suspects(&event));
+        watch.want(&Desired { default_policy: Some(DefaultPolicy { forward, ..accept }), ..lab() });
+        assert!(!watch.suspects(&event));
     }
 
     #[test]

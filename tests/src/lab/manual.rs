@@ -69,7 +69,10 @@ fn policies([here, there]: [&str; 2], [near, far]: [[&str; 2]; 2]) -> Result<Str
 }
 
 /// Runs lines of `ip`, given on its standard input so that no key is ever an argument.
-pub(super) fn batch(netns: &Netns, lines: &str) -> Result<()> {
+///
+/// # Errors
+/// What `ip` says.
+pub fn batch(netns: &Netns, lines: &str) -> Result<()> {
     let mut command = netns.command("ip");
     command.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("failed to start {}", run::line(&command)))?;

@@ -143,8 +143,9 @@ impl Tunnel {
         format!("tmpl src {src} dst {dst} proto esp mode {}", self.mode_word())
     }
 
-    /// `xfrm state add ...` for what goes to a gateway.
-    fn state(&self, to: Side) -> String {
+    /// `xfrm state add ...` for what goes to a gateway, in the words of `ip`.
+    #[must_use]
+    pub fn state(&self, to: Side) -> String {
         let (src, dst) = (self.outer.server(to.other()), self.outer.server(to));
         let Way { spi, key, integrity } = self.towards(to);
         // Without it an SA carries inner packets of its own outer family only.
