@@ -77,7 +77,7 @@ pub struct State {
 /// An object that is not as the configuration wants it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DriftRow {
-    /// `sa` or `policy`.
+    /// One of [`crate::drift::Object::KINDS`].
     pub object: String,
     /// `missing`, `changed` or `foreign`.
     pub kind: String,
@@ -94,7 +94,7 @@ pub struct DriftRow {
 pub struct DriftCount {
     /// `missing`, `changed` or `foreign`.
     pub kind: String,
-    /// `sa` or `policy`.
+    /// One of [`crate::drift::Object::KINDS`].
     pub object: String,
     /// Times.
     pub count: u64,

@@ -166,11 +166,15 @@ fn a_default_policy_that_another_program_sets_is_set_back() -> Result<()> {
     let agent = site.agent()?.config(config.path()).start()?;
     let seen = || site.gateway.ip("xfrm policy getdefault");
     let ours = seen()?;
+    ensure!(ours.contains("block"), "{ours}");
     site.gateway.ip("xfrm policy setdefault fwd accept")?;
+    ensure!(seen()? != ours, "nothing was changed: {ours}");
     wait::until_ok(PATIENCE, "the default policy to be set back", || {
         ensure!(seen()? == ours, "{}", seen()?);
         Ok(())
     })?;
-    agent.wait_metric("esp_agent_drift_total", &[("kind", "changed"), ("object", "default_policy")], 1)?;
+    agent
+        .wait_metric("esp_agent_drift_total", &[("kind", "changed"), ("object", "default_policy")], 1)
+        .with_context(|| agent.log())?;
     Ok(())
 }

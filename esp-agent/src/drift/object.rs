@@ -20,6 +20,9 @@ pub enum Object {
 }
 
 impl Object {
+    /// All labels.
+    pub const KINDS: [&'static str; 6] = ["sa", "policy", "link", "address", "route", "default_policy"];
+
     /// The label in metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -2,6 +2,7 @@
 
 use super::names::{self, Metric};
 use super::text::{Family, write_gauge};
+use crate::drift::Object;
 use crate::snapshot::{AgentHealth, DriftHealth, FlowRow, IfaceRow, Snapshot, TcMode, XdpMode};
 use esp_common::{Direction, Mode};
 use std::collections::BTreeMap;
@@ -185,7 +186,7 @@ fn agent(health: &AgentHealth, out: &mut String) {
 fn drift(health: &DriftHealth, out: &mut String) {
     let (mut total, mut now) = (Family::new(names::DRIFT), Family::new(names::DRIFTED));
     for kind in ["missing", "changed", "foreign"] {
-        for object in ["sa", "policy"] {
+        for object in Object::KINDS {
             let counts = health.counts.iter().filter(|row| row.kind == kind && row.object == object);
             total.add([kind, object], counts.map(|row| row.count).sum());
             let rows = health.rows.iter().filter(|row| row.kind == kind && row.object == object);
