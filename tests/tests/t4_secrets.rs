@@ -1,8 +1,11 @@
 //! No key is ever shown: a whole life of an agent with real SAs, its log at its loudest, and nothing in any of it.
 
 use anyhow::{Context, Result, ensure};
-use esp_tests::lab::{Gateway, Lab, Mode, Outer, Side, Suite, Tunnel};
-use std::{fs, path::Path};
+use esp_tests::{
+    lab::{Gateway, Lab, Mode, Outer, Side, Suite, Tunnel},
+    monitor::{Lines, Monitor},
+};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 #[test]
 #[ignore = "T4: root, ESP"]
@@ -19,6 +22,10 @@ fn no_output_holds_a_key() -> Result<()> {
     gateway.start_loudest()?;
     heard.file("the command line", &format!("/proc/{}/cmdline", gateway.agent()?.pid()))?;
     heard.file("the environment", &format!("/proc/{}/environ", gateway.agent()?.pid()))?;
+    unlimited(&gateway)?;
+    let (_monitor, stdout) = Monitor::start(&gateway.netns, &["--json", "--progress"])?;
+    let lines = Lines::of(stdout);
+    lines.subscribed(&gateway.netns)?;
     gateway.reload(&second.config(Side::A, ""))?;
     // A file that is refused, with the key in a place where none belongs.
     let broken = second.config(Side::A, "").replacen("spi = ", "spy = ", 1);
@@ -28,6 +35,14 @@ fn no_output_holds_a_key() -> Result<()> {
         heard.command(&gateway, args, false)?;
     }
     heard.command(&gateway, &["check"], true)?;
+    let dir = tempfile::tempdir()?;
+    let mut keys: Vec<String> = [&first, &second].into_iter().flat_map(Tunnel::keys).collect();
+    dumped(&gateway, dir.path(), &mut heard)?;
+    keys.extend(made(&gateway, dir.path(), &mut heard)?);
+    keys.extend(rotated(&gateway, dir.path(), &mut heard)?);
+    for event in ["sa_new", "sa_delete"] {
+        heard.add("the monitor", lines.of_event(event)?.to_string());
+    }
     heard.tree(&gateway)?;
     let mut agent = gateway.take_agent()?;
     ensure!(agent.stop()? == 0, "{}", agent.log());
@@ -35,8 +50,74 @@ fn no_output_holds_a_key() -> Result<()> {
     heard.command(&gateway, &["status"], false)?;
     heard.command(&gateway, &["detach"], false)?;
     ensure!(agent.log().contains("+ sa"), "the log does not say what was installed: {}", agent.log());
-    let keys = [&first, &second].into_iter().flat_map(Tunnel::keys);
-    keys.into_iter().try_for_each(|key| heard.lacks(key.trim_start_matches("0x")))
+    keys.iter().try_for_each(|key| heard.lacks(key.trim_start_matches("0x")))
+}
+
+/// A crash leaves no core.
+fn unlimited(gateway: &Gateway) -> Result<()> {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.agent()?.pid()))?;
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).context("no such limit")?;
+    ensure!(core.split_whitespace().nth(4) == Some("0"), "{core}");
+    Ok(())
+}
+
+/// The text of `ip xfrm` with the keys in it.
+fn dumped(gateway: &Gateway, dir: &Path, heard: &mut Heard) -> Result<()> {
+    let file = dir.join("dump");
+    let states = gateway.netns.ip("xfrm state list")?;
+    ensure!(states.contains("aead rfc4106(gcm(aes)) 0x"), "the dump has no key: {states}");
+    fs::write(&file, states + &gateway.netns.ip("xfrm policy list")?)?;
+    let file = file.to_str().context("a path")?;
+    for args in [&["check", "--dump", file][..], &["check", "--json", "--dump", file]] {
+        heard.command(gateway, args, false)?;
+    }
+    // A line that cannot be understood, with a key in it.
+    fs::write(file, gateway.netns.ip("xfrm state list")?.replace("proto esp spi 0x", "proto esp spy 0x"))?;
+    heard.command(gateway, &["check", "--dump", file], false)
+}
+
+/// Keys of `keygen`, which are in its file alone.
+fn made(gateway: &Gateway, dir: &Path, heard: &mut Heard) -> Result<Vec<String>> {
+    let file = dir.join("made.key");
+    heard.command(
+        gateway,
+        &["keygen", "--suite", "aes-gcm-256", "--out", file.to_str().context("a path")?],
+        false,
+    )?;
+    closed(&file)?;
+    Ok(vec![fs::read_to_string(file)?.trim().to_owned()])
+}
+
+/// Keys of `pair --rotate`, in force after a rotation.
+fn rotated(gateway: &Gateway, dir: &Path, heard: &mut Heard) -> Result<Vec<String>> {
+    let [left, right] = Side::BOTH.map(|side| Outer::V4.server(side).to_string());
+    let out = dir.to_str().context("a path")?;
+    let ends = ["--left", &left, "--right", &right];
+    let pair = [&["pair", "--rotate", "lab", "--suite", "aes-gcm-128", "--out", out], &ends[..]].concat();
+    heard.command(gateway, &pair, false)?;
+    let file = dir.join("left.toml");
+    closed(&file)?;
+    for args in
+        [&["--grace", "1h", "--keys", file.to_str().context("a path")?][..], &["--switch"], &["--finish"]]
+    {
+        heard.command(gateway, &[&["rotate", "lab"], args].concat(), false)?;
+    }
+    heard.command(gateway, &["status", "--json"], false)?;
+    let text = fs::read_to_string(&file)?;
+    let keys: Vec<String> = text
+        .split(|c: char| !c.is_ascii_hexdigit())
+        .filter(|word| word.len() >= 40)
+        .map(str::to_owned)
+        .collect();
+    let states = gateway.netns.ip("xfrm state list")?;
+    ensure!(keys.len() == 2 && keys.iter().all(|key| states.contains(key)), "the new keys are not in force");
+    Ok(keys)
+}
+
+fn closed(file: &Path) -> Result<()> {
+    let mode = fs::metadata(file)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "{} has mode {mode:o}", file.display());
+    Ok(())
 }
 
 /// All that was said, with where.
