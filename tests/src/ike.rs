@@ -1,15 +1,34 @@
 //! IKE daemons between the gateways of the lab, as `cargo xtask setup` has unpacked them: each in a namespace, with
 //! files of its own, ended with its handle.
 
+mod beside;
+mod libreswan;
 mod strongswan;
 mod unpacked;
 
+pub use beside::rekeys_cost_no_packet;
+pub use libreswan::Libreswan;
 pub use strongswan::Strongswan;
 
 use crate::lab::{Lab, Outer, Side};
 use crate::netns::Netns;
 use anyhow::{Context, Result};
 use std::{fs::File, io::Read as _, net::IpAddr};
+
+/// A running daemon with one connection and one child.
+pub trait Daemon {
+    /// Its name and version.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn version(&self) -> Result<String>;
+
+    /// Has it negotiate new SAs for the tunnel. Does not wait for them.
+    ///
+    /// # Errors
+    /// What it says.
+    fn rekey(&self) -> Result<()>;
+}
 
 /// One end of a connection.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! strongSwan: charon-systemd, told by swanctl.
 
-use super::{End, unpacked};
+use super::{Daemon, End, unpacked};
 use crate::{agent::PATIENCE, lab::Lab, run, wait::until_ok};
 use anyhow::{Context, Result};
 use nix::sys::{prctl, signal::Signal};
@@ -35,23 +35,6 @@ impl Strongswan {
         }
         pair[0].swanctl(&["--initiate", "--child", NAME])?;
         Ok(pair)
-    }
-
-    /// Its version, as it tells it.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub fn version(&self) -> Result<String> {
-        let text = self.swanctl(&["--version"])?;
-        Ok(text.split_whitespace().find(|word| word.starts_with(char::is_numeric)).unwrap_or("?").to_owned())
-    }
-
-    /// Has it negotiate new SAs for the tunnel. Does not wait for them.
-    ///
-    /// # Errors
-    /// What it says.
-    pub fn rekey(&self) -> Result<()> {
-        self.swanctl(&["--rekey", "--child", NAME]).map(drop)
     }
 
     /// What it has logged.
@@ -97,6 +80,18 @@ impl Strongswan {
         command.env("SWANCTL_DIR", self.dir.path()).args(args);
         command.arg("--uri").arg(socket(&self.dir));
         command
+    }
+}
+
+impl Daemon for Strongswan {
+    fn version(&self) -> Result<String> {
+        let text = self.swanctl(&["--version"])?;
+        let number = text.split_whitespace().find(|word| word.starts_with(char::is_numeric));
+        Ok(format!("strongSwan {}", number.unwrap_or("?")))
+    }
+
+    fn rekey(&self) -> Result<()> {
+        self.swanctl(&["--rekey", "--child", NAME]).map(drop)
     }
 }
 
