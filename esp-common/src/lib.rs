@@ -36,7 +36,7 @@ pub use iface::IfaceSlot;
 pub use reason::Reason;
 pub use sa::{InnerKey, SaEntry, TunnelName};
 pub use selector::{Rule, RuleAction, RuleRange, RuleTable, Selector};
-pub use settings::{LEASE_NS, Settings};
+pub use settings::{LARVAL_NS, LEASE_NS, Settings};
 pub use spi::Spi;
 pub use xfrm_stat::StatName;
 

@@ -9,6 +9,10 @@ pub const LEASE_NS: u64 = 5_000_000_000;
 /// Above any tick: by so much the datapath's clock may be behind (`CONFIG_HZ` is 100 or more).
 const TICK_NS: u64 = 10_000_000;
 
+/// How long an SA may be larval: an SPI that `allocspi` has given away, without a key and without an event
+/// (`net.core.xfrm_acq_expires`, 30 s unless somebody sets it).
+pub const LARVAL_NS: u64 = 30_000_000_000;
+
 /// Written by the agent, read once for each packet.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
@@ -52,11 +56,13 @@ impl Settings {
         self.synced == 1 && now_ns < self.lease_ns
     }
 
-    /// True when all SAs that the kernel had at `ns` are in the maps.
+    /// True when an SPI that was first seen at `ns`, and that the maps do not have, is of no SA: all SAs that the
+    /// kernel had then are in the maps, and one that was larval then has its keys since, or is gone. A peer may send by
+    /// a new SA before this side has given it its keys.
     #[inline(always)] // an addition and a compare
     #[must_use]
-    pub const fn covers(&self, ns: u64) -> bool {
-        ns.saturating_add(LEASE_NS + TICK_NS) < self.lease_ns
+    pub const fn rules_out(&self, ns: u64) -> bool {
+        ns.saturating_add(LARVAL_NS + LEASE_NS + TICK_NS) < self.lease_ns
     }
 
     /// The mode in force: without a trusted picture nothing is dropped.

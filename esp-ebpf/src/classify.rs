@@ -30,7 +30,7 @@ pub fn inbound<P: Packet, T: Tables>(
         Seen::Unknown { first_ns } => match packet.kernel_has(&ip.dst, spi) {
             Some(true) => Reason::EspKnown,
             Some(false) => Reason::UnknownSpi,
-            None if place.settings.covers(first_ns) => Reason::UnknownSpi,
+            None if place.settings.rules_out(first_ns) => Reason::UnknownSpi,
             None => Reason::UnknownUnsynced,
         },
     }

@@ -1,6 +1,8 @@
 //! Every frame of the shared table ends as it says, and no other frame does what none may do. Host only.
 
-use esp_common::{Action, Direction, FlowKey, Guard, GuardKey, Hook, LEASE_NS, Mode, Reason, SeenKey, Spi};
+use esp_common::{
+    Action, Direction, FlowKey, Guard, GuardKey, Hook, LARVAL_NS, LEASE_NS, Mode, Reason, SeenKey, Spi,
+};
 use esp_datapath::Place;
 use esp_tests::{
     cases::{self, Case},
@@ -95,8 +97,8 @@ fn the_kernel_is_asked_before_an_unknown_spi_is_dropped() {
     let frame = Frame::v4(&from_peer, &Payload::esp(new.number(), 1, 64)).build();
     let before = [FlowKey::new(us, Spi::new(1))];
     let after = [before[0], FlowKey::new(us, new)];
-    // Where it cannot be asked, the picture must be complete of a moment after the packet.
-    let [young, old] = [0, 2 * host::NOW_NS + 10_000_000].map(|more| LEASE_NS + more);
+    // Where it cannot be asked, the picture must be complete of a moment by which what was larval then has its keys.
+    let [young, old] = [0, 2 * host::NOW_NS + 10_000_000].map(|more| LEASE_NS + LARVAL_NS + more);
     for (in_sad, lease_ns, reason) in [
         (Some(&after[..]), old, Reason::EspKnown),
         (Some(&before[..]), young, Reason::UnknownSpi),
