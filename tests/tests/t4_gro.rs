@@ -1,0 +1,49 @@
+//! Beside GRO of ESP (esp4_offload), which decrypts between XDP and TC ingress: each packet is counted once and judged
+//! once, whichever hook looks at the outside.
+
+use anyhow::{Result, ensure};
+use esp_tests::{
+    capture::Kind,
+    lab::{CLIENT_A, CLIENT_B, Gateway, Lab, Mode, Outer, Side, Suite, Tunnel, ping},
+    run,
+};
+use std::process::Command;
+
+const PINGS: u32 = 5;
+const GUARDS: &str = "[guard]\nunknown_spi = \"enforce\"\ncleartext_in = \"enforce\"\ncleartext_out = \"enforce\"\n\
+                      selectors = \"enforce\"\n";
+
+#[test]
+#[ignore = "T4: root, ESP"]
+fn each_packet_is_counted_once_beside_gro_of_esp() -> Result<()> {
+    run::text(Command::new("modprobe").arg("esp4_offload"))?;
+    let lab = Lab::new()?;
+    let router = lab.watch_router()?;
+    let tunnel = Tunnel::new(Outer::V4, Suite::Gcm, Mode::Tunnel)?;
+    tunnel.by_hand(&lab.server_b, Side::B)?;
+    let all = 2 * u64::from(PINGS);
+    for (args, hook) in [(&[][..], "xdp"), (&["--attach=tc"], "tc_ingress")] {
+        let mut a = Gateway::new(&lab, Side::A, &format!("{GUARDS}{}", tunnel.config(Side::A, "")))?;
+        a.start_with(args)?;
+        run::text(a.netns.command("ethtool").args(["-K", "eth5", "gro", "on"]))?;
+        router.take()?;
+        for (from, to) in [(&lab.client_a, CLIENT_B[0]), (&lab.client_b, CLIENT_A[0])] {
+            let pings = ping(from, to, PINGS)?;
+            ensure!(pings.complete(), "{pings} to {to}");
+        }
+        let seen = router.take()?;
+        let wire = seen.count(Kind::Esp(tunnel.outer.server(Side::A), tunnel.spi(Side::A)));
+        let counted = a.packets([("in", tunnel.spi(Side::A)), ("out", tunnel.spi(Side::B))])?;
+        ensure!(wire == all && counted == [all; 2], "{args:?}: {wire} seen, {counted:?} counted");
+        ensure!(a.reason(hook, "esp_known")? == [all, 0], "{args:?}: {:?}", a.reason(hook, "esp_known")?);
+        let decrypted = a.reason("tc_ingress", "decrypted")?;
+        ensure!(decrypted == [all, 0], "{args:?}: {decrypted:?} decrypted");
+        // GRO has taken what XDP passed: the encrypted packet does not come to TC.
+        let judged = a.reason("tc_ingress", "esp_judged")?;
+        ensure!(judged == [0, 0], "{args:?}: {judged:?} at TC");
+        ensure!(a.agent()?.metric("esp_guard_hits_total", &[])? == 0, "{args:?}: a guard hit");
+        ensure!(a.take_agent()?.stop()? == 0);
+        run::text(a.binary.command(&a.netns).arg("detach"))?;
+    }
+    Ok(())
+}
