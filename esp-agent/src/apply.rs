@@ -124,16 +124,8 @@ impl<'a> Run<'a> {
     }
 
     fn added(&self, batch: &[Step]) -> Vec<(&'a Sa, &'a SaKeys)> {
-        let keyed = |step: &Step| match step {
-            Step::AddSa(new) => self.keyed.get(&new.sa.id).copied(),
-            Step::DeleteSa(_)
-            | Step::AddPolicy(_)
-            | Step::UpdatePolicy { .. }
-            | Step::DeletePolicy(_)
-            | Step::AddPart(_)
-            | Step::UpdateLink { .. }
-            | Step::DeletePart(_)
-            | Step::SetDefault { .. } => None,
+        let keyed = |step: &Step| {
+            if let Step::AddSa(new) = step { self.keyed.get(&new.sa.id).copied() } else { None }
         };
         batch.iter().filter_map(keyed).map(|keyed| (&keyed.sa, &keyed.keys)).collect()
     }

@@ -35,17 +35,7 @@ pub(super) fn undo(done: &[Step], xfrm: &mut dyn Xfrm, record: &mut Record) -> U
 }
 
 fn deleted_sa(step: &Step) -> Option<SaId> {
-    match step {
-        Step::DeleteSa(old) => Some(old.sa.id),
-        Step::AddSa(_)
-        | Step::AddPolicy(_)
-        | Step::UpdatePolicy { .. }
-        | Step::DeletePolicy(_)
-        | Step::AddPart(_)
-        | Step::UpdateLink { .. }
-        | Step::DeletePart(_)
-        | Step::SetDefault { .. } => None,
-    }
+    if let Step::DeleteSa(old) = step { Some(old.sa.id) } else { None }
 }
 
 impl Undo {

@@ -4,7 +4,7 @@ use super::{Conflict, Note, Observed, SaStep, Step, diff};
 use crate::config::desired::{Desired, KeyedSa};
 use crate::record::Owned;
 use crate::secret::KeyPrint;
-use crate::xfrm::model::{ObservedSa, SaId};
+use crate::xfrm::model::{Mark, ObservedSa, SaId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Steps by class, and what stands against them.
@@ -44,7 +44,10 @@ struct There<'a> {
 impl There<'_> {
     /// Another SA that the kernel may find when it is asked for `id`: marks may overlap.
     fn rival(&self, id: &SaId) -> Option<SaId> {
-        self.by_id.keys().find(|other| *other != id && diff::answers_for(id, other)).copied()
+        let first = SaId { proto: 0, mark: Mark::default(), ..*id };
+        let alike = self.by_id.range(first..).map(|(other, _)| other);
+        let alike = alike.take_while(|other| (other.dst, other.spi) == (id.dst, id.spi));
+        alike.filter(|other| *other != id).find(|other| diff::answers_for(id, other)).copied()
     }
 }
 
