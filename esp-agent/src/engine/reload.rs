@@ -17,6 +17,8 @@ impl Engine {
             Err(failure) => {
                 tracing::error!("the new configuration was not taken, the old one stays in force: {failure}");
                 self.shared.state().reloads_failed += 1;
+                // Those that the new one would have needed.
+                self.open_sockets();
             }
         }
     }
