@@ -168,7 +168,7 @@ mod tests {
             (Frame::v6(&v6, &Payload::esp(0x1234, 1, 40)).vlan(3), Kind::Esp(to6, 0x1234)),
             (Frame::v4(&v4, &Payload::natt_esp(0x1234, 1, 40)), Kind::NattEsp(to, 0x1234)),
             (Frame::v4(&v4, &Payload::natt_ike(40)), Kind::Other),
-            (Frame::v4(&v4, &Payload::natt_keepalive()), Kind::Other),
+            (Frame::v4(&v4, &Payload::natt_keepalive()), Kind::Keepalive(to)),
             (Frame::v4(&v4, &Payload::icmp_echo(1, 1, 40)), Kind::Echo),
             (Frame::v6(&v6, &Payload::icmp_echo(1, 1, 40)), Kind::Echo),
             (Frame::v4(&v4, &Payload::raw(4, v4.packet(&Payload::tcp(1, 2, 3)))), Kind::IpIp),
