@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const ROUNDS: u32 = 8;
+const ROUNDS: u32 = 5;
 /// Tunnels that come or go in each round.
 const TUNNELS: u32 = 6;
 const FOREIGN_POLICY: &str = "src 172.30.0.0/16 dst 172.31.0.0/16 dir out";
