@@ -19,7 +19,7 @@ pub use gateway::Gateway;
 pub use manual::{Suite, batch, protect};
 pub use ping::{Fit, Ping, ping, ping_whole};
 pub use stat::{STALE_ROUTE, moved, take_out, xfrm_objects, xfrm_stat};
-pub use stream::Stream;
+pub use stream::{Stream, missing};
 pub use tunnel::{Mode, Side, Tunnel};
 
 use crate::{
@@ -29,6 +29,10 @@ use crate::{
 };
 use anyhow::Result;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// All guards in enforce, for the head of a configuration.
+pub const ENFORCE: &str = "[guard]\nunknown_spi = \"enforce\"\ncleartext_in = \"enforce\"\n\
+                           cleartext_out = \"enforce\"\nselectors = \"enforce\"\n";
 
 /// The SPI of both directions: the lab's own weak habit.
 pub const SPI: u32 = 0x6942_7567;

@@ -1,7 +1,11 @@
 //! Processes that end by themselves.
 
 use anyhow::{Context, Result, bail};
-use std::process::{Command, Output};
+use nix::sys::{prctl, signal::Signal};
+use std::{
+    os::unix::process::CommandExt as _,
+    process::{Command, Output},
+};
 
 /// Runs a command to its end.
 ///
@@ -23,6 +27,13 @@ pub fn text(command: &mut Command) -> Result<String> {
         bail!("{} ended with {}: {}{}", line(command), output.status, stdout, stderr.trim_end());
     }
     Ok(stdout)
+}
+
+/// Has what the command starts killed when the calling thread ends without it: it would outlive a test that is killed,
+/// and its namespace too.
+pub fn tied(command: &mut Command) -> &mut Command {
+    // SAFETY: one system call.
+    unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) }
 }
 
 /// The command line, for messages.

@@ -10,13 +10,11 @@ use esp_tests::{
     site::{GATEWAY, NOWHERE, PEER, Site, inbound},
     wait,
 };
-use nix::sys::{prctl, signal::Signal};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
     io::Write as _,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
-    os::unix::process::CommandExt as _,
     process::{Child, Stdio},
     time::Duration,
 };
@@ -173,9 +171,9 @@ impl Prometheus {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        // SAFETY: one system call. Without it the server would outlive a test that is killed.
-        unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };
-        let child = command.spawn().with_context(|| format!("failed to start {}", run::line(&command)))?;
+        let child = run::tied(&mut command)
+            .spawn()
+            .with_context(|| format!("failed to start {}", run::line(&command)))?;
         let server = Self { child, dir };
         wait::until_ok(PATIENCE, "Prometheus", || {
             let (status, _) = http::get(netns, PROMETHEUS, "/-/ready")?;

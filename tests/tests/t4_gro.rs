@@ -5,15 +5,13 @@ use anyhow::{Result, ensure};
 use esp_tests::{
     agent::PATIENCE,
     capture::Kind,
-    lab::{CLIENT_A, CLIENT_B, Gateway, Lab, Mode, Outer, Side, Suite, Tunnel, ping},
+    lab::{CLIENT_A, CLIENT_B, ENFORCE, Gateway, Lab, Mode, Outer, Side, Suite, Tunnel, ping},
     run,
     wait::until_ok,
 };
 use std::process::Command;
 
 const PINGS: u32 = 5;
-const GUARDS: &str = "[guard]\nunknown_spi = \"enforce\"\ncleartext_in = \"enforce\"\ncleartext_out = \"enforce\"\n\
-                      selectors = \"enforce\"\n";
 
 /// A module of the kernel, unloaded with this: it changes where ESP is made for all that comes after.
 struct Module(&'static str);
@@ -46,7 +44,7 @@ fn each_packet_is_counted_once_beside_gro_of_esp() -> Result<()> {
     tunnel.by_hand(&lab.server_b, Side::B)?;
     let all = 2 * u64::from(PINGS);
     for (args, hook) in [(&[][..], "xdp"), (&["--attach=tc"], "tc_ingress")] {
-        let mut a = Gateway::new(&lab, Side::A, &format!("{GUARDS}{}", tunnel.config(Side::A, "")))?;
+        let mut a = Gateway::new(&lab, Side::A, &format!("{ENFORCE}{}", tunnel.config(Side::A, "")))?;
         a.start_with(args)?;
         run::text(a.netns.command("ethtool").args(["-K", "eth5", "gro", "on"]))?;
         router.take()?;

@@ -7,5 +7,5 @@ use esp_tests::ike::{Libreswan, rekeys_cost_no_packet};
 #[test]
 #[ignore = "T4: root, ESP, on the oldest kernel"]
 fn rekeys_of_libreswan_cost_no_packet_in_enforce() -> Result<()> {
-    rekeys_cost_no_packet(Libreswan::pair)
+    rekeys_cost_no_packet::<Libreswan>()
 }

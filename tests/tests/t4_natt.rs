@@ -5,15 +5,15 @@ use anyhow::{Context, Result, ensure};
 use esp_tests::{
     agent::PATIENCE,
     capture::{Capture, Kind},
-    lab::{CLIENT_A, CLIENT_B, Gateway, Lab, Mode, Outer, Ping, Side, Suite, Tunnel, ping, xfrm_stat},
+    lab::{
+        CLIENT_A, CLIENT_B, ENFORCE, Gateway, Lab, Mode, Outer, Ping, Side, Suite, Tunnel, ping, xfrm_stat,
+    },
     run,
     wait::until_ok,
 };
 use std::net::{IpAddr, UdpSocket};
 
 const PINGS: u32 = 3;
-const GUARDS: &str = "[guard]\nunknown_spi = \"enforce\"\ncleartext_in = \"enforce\"\ncleartext_out = \"enforce\"\n\
-                      selectors = \"enforce\"\n";
 /// Site A behind the router, as site B sees it.
 const NAT: &str = "table ip nat { chain out { type nat hook postrouting priority srcnat; \
                    oifname eth6 ip saddr 10.55.55.1 udp sport 4500 snat to 10.66.66.66:14500; }; }";
@@ -68,7 +68,7 @@ fn two_agents_speak_through_a_nat_without_an_ike_daemon() -> Result<()> {
 }
 
 fn config(tunnel: &Tunnel, at: Side, encap: &str) -> String {
-    format!("{GUARDS}{}", tunnel.config(at, encap))
+    format!("{ENFORCE}{}", tunnel.config(at, encap))
 }
 
 /// Local ends of `status`, and whether the agent has them.

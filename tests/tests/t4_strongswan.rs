@@ -6,5 +6,5 @@ use esp_tests::ike::{Strongswan, rekeys_cost_no_packet};
 #[test]
 #[ignore = "T4: root, ESP"]
 fn rekeys_of_strongswan_cost_no_packet_in_enforce() -> Result<()> {
-    rekeys_cost_no_packet(Strongswan::pair)
+    rekeys_cost_no_packet::<Strongswan>()
 }

@@ -4,7 +4,9 @@
 use anyhow::{Result, ensure};
 use esp_tests::{
     capture::Kind,
-    lab::{CLIENT_A, CLIENT_B, Gateway, Lab, Mode, Outer, Side, Suite, Tunnel, moved, ping, xfrm_stat},
+    lab::{
+        CLIENT_A, CLIENT_B, ENFORCE, Gateway, Lab, Mode, Outer, Side, Suite, Tunnel, moved, ping, xfrm_stat,
+    },
     stream::Stream,
     wait::until_ok,
 };
@@ -69,11 +71,9 @@ const fn esp(tunnel: &Tunnel, to: Side) -> Kind {
 }
 
 fn config(tunnel: &Tunnel, at: Side) -> String {
-    let guards = ["unknown_spi", "cleartext_in", "cleartext_out", "selectors"];
-    let guards: String = guards.iter().map(|guard| format!("{guard} = \"enforce\"\n")).collect();
     let [[our_v4, our_v6], [their_v4, their_v6]] = [at.nets(), at.other().nets()];
     format!(
-        "[guard]\n{guards}{}\
+        "{ENFORCE}{}\
          [[bypass]]\nname = \"pings\"\nlocal_net = \"{our_v4}\"\nremote_net = \"{their_v4}\"\nprotocol = \"icmp\"\n\
          [[discard]]\nname = \"no-pings\"\nlocal_net = \"{our_v6}\"\nremote_net = \"{their_v6}\"\n\
          protocol = \"icmpv6\"\n",

@@ -3,11 +3,9 @@
 use super::Agent;
 use crate::{netns::Netns, run};
 use anyhow::{Context, Result, ensure};
-use nix::sys::{prctl, signal::Signal};
 use std::{
     fs::File,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -144,10 +142,9 @@ impl Launch {
         let file = |name: &str| File::create(logs.path().join(name)).context("failed to make a log file");
         self.command.args(["--metrics", &self.metrics.to_string()]).stdin(Stdio::null());
         self.command.stdout(file("stdout")?).stderr(file("stderr")?);
-        // SAFETY: one system call. Without it an agent would outlive a test that is killed, and its namespace too.
-        unsafe { self.command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };
-        let child =
-            self.command.spawn().with_context(|| format!("failed to start {}", run::line(&self.command)))?;
+        let child = run::tied(&mut self.command)
+            .spawn()
+            .with_context(|| format!("failed to start {}", run::line(&self.command)))?;
         let Self { binary, netns, metrics, .. } = self;
         Ok(Agent { child, binary, netns, metrics, logs, ended: None })
     }

@@ -1,13 +1,11 @@
 //! libreswan: pluto, told by whack.
 
-use super::{Daemon, End, unpacked};
-use crate::{agent::PATIENCE, lab::Lab, run, wait::until_ok};
+use super::{Daemon, End, Running, unpacked};
+use crate::{agent::PATIENCE, lab::STALE_ROUTE, run, wait::until_ok};
 use anyhow::{Context, Result};
-use nix::sys::{prctl, signal::Signal};
 use std::{
-    fs::{self, File, Permissions},
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
-    process::{Child, Command, Stdio},
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
 };
 use tempfile::TempDir;
 
@@ -20,23 +18,30 @@ const LIBEXEC: &str = "/usr/libexec/ipsec";
 pub struct Libreswan {
     end: End,
     dir: TempDir,
-    daemon: Child,
+    _running: Running,
 }
 
 impl Libreswan {
-    /// Starts one on either gateway and has the first set up the tunnel.
-    ///
-    /// # Errors
-    /// It was not unpacked, or what it says.
-    pub fn pair(lab: &Lab) -> Result<[Self; 2]> {
-        let [a, b] = End::both(lab)?;
-        let pair = [Self::start(a)?, Self::start(b)?];
-        for one in &pair {
-            one.load()?;
-        }
-        pair[0].whack(&["--name", NAME, "--initiate"])?;
-        Ok(pair)
+    fn whack(&self, args: &[&str]) -> Result<String> {
+        let mut command = self.end.netns.command(format!("{LIBEXEC}/whack"));
+        command.arg("--ctlsocket").arg(self.socket()).args(args);
+        run::text(&mut command).with_context(|| format!("pluto's log:\n{}", self.log()))
     }
+
+    fn socket(&self) -> std::path::PathBuf {
+        self.dir.path().join("pluto.ctl")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Daemon for Libreswan {
+    /// What strongSwan loses; and at the receiver, because the responder sends at once, a packet that comes by the new SA
+    /// before that has its keys, or by the old one while it goes.
+    const LOST_AT_A_REKEY: &'static [&'static str] =
+        &[STALE_ROUTE, "XfrmOutStateInvalid", "XfrmOutNoStates", "XfrmAcquireError", "XfrmInStateInvalid"];
 
     fn start(end: End) -> Result<Self> {
         unpacked::lay(&end.netns, "libreswan")?;
@@ -61,15 +66,10 @@ impl Libreswan {
         ] {
             command.arg(option).arg(path(name));
         }
-        let log = File::create(path("log")).context("failed to make a log file")?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        // SAFETY: one system call. Without it the daemon would outlive a test that is killed, and its namespace too.
-        unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };
-        let daemon = command.spawn().context("failed to start pluto")?;
-        Ok(Self { end, dir, daemon })
+        let running = Running::start(&mut command, &path("log"))?;
+        Ok(Self { end, dir, _running: running })
     }
 
-    /// Reads the secret and the connection, and begins to listen.
     fn load(&self) -> Result<()> {
         until_ok(PATIENCE, "pluto to listen", || {
             self.whack(&["--listen"])?;
@@ -81,39 +81,18 @@ impl Libreswan {
         .map(drop)
     }
 
-    fn whack(&self, args: &[&str]) -> Result<String> {
-        let mut command = self.end.netns.command(format!("{LIBEXEC}/whack"));
-        command.arg("--ctlsocket").arg(self.socket()).args(args);
-        run::text(&mut command).with_context(|| format!("pluto's log:\n{}", self.log()))
+    fn initiate(&self) -> Result<()> {
+        self.whack(&["--name", NAME, "--initiate"]).map(drop)
     }
 
-    fn socket(&self) -> std::path::PathBuf {
-        self.dir.path().join("pluto.ctl")
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Daemon for Libreswan {
     fn version(&self) -> Result<String> {
-        let mut command: Command = self.end.netns.command(format!("{LIBEXEC}/pluto"));
+        let mut command = self.end.netns.command(format!("{LIBEXEC}/pluto"));
         let text = run::text(command.arg("--version"))?;
         Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
     }
 
     fn rekey(&self) -> Result<()> {
         self.whack(&["--name", NAME, "--rekey-ipsec"]).map(drop)
-    }
-}
-
-impl Drop for Libreswan {
-    fn drop(&mut self) {
-        // Its namespace goes with it, and the SAs with that.
-        if let Err(error) = self.daemon.kill().and_then(|()| self.daemon.wait()) {
-            eprintln!("failed to end pluto: {error}");
-        }
     }
 }
 

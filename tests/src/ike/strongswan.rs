@@ -1,14 +1,9 @@
 //! strongSwan: charon-systemd, told by swanctl.
 
-use super::{Daemon, End, unpacked};
-use crate::{agent::PATIENCE, lab::Lab, run, wait::until_ok};
+use super::{Daemon, End, Running, unpacked};
+use crate::{agent::PATIENCE, lab::STALE_ROUTE, run, wait::until_ok};
 use anyhow::{Context, Result};
-use nix::sys::{prctl, signal::Signal};
-use std::{
-    fs::{self, File},
-    os::unix::process::CommandExt,
-    process::{Child, Command, Stdio},
-};
+use std::{fs, process::Command};
 use tempfile::TempDir;
 
 /// Name of the connection and of its child.
@@ -19,55 +14,14 @@ const NAME: &str = "site";
 pub struct Strongswan {
     end: End,
     dir: TempDir,
-    daemon: Child,
+    _running: Running,
 }
 
 impl Strongswan {
-    /// Starts one on either gateway and has the first set up the tunnel.
-    ///
-    /// # Errors
-    /// It was not unpacked, or what it says.
-    pub fn pair(lab: &Lab) -> Result<[Self; 2]> {
-        let [a, b] = End::both(lab)?;
-        let pair = [Self::start(a)?, Self::start(b)?];
-        for one in &pair {
-            one.load()?;
-        }
-        pair[0].swanctl(&["--initiate", "--child", NAME])?;
-        Ok(pair)
-    }
-
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-
-    fn start(end: End) -> Result<Self> {
-        unpacked::lay(&end.netns, "strongswan")?;
-        let dir = tempfile::tempdir().context("failed to make a directory for strongSwan")?;
-        let write = |name: &str, text: String| {
-            fs::write(dir.path().join(name), text).with_context(|| format!("failed to write {name}"))
-        };
-        write("strongswan.conf", daemon_config(&dir))?;
-        write("swanctl.conf", connection(&end))?;
-        let mut command = end.netns.command("/usr/sbin/charon-systemd");
-        command.env("STRONGSWAN_CONF", dir.path().join("strongswan.conf")).stdin(Stdio::null());
-        let output = File::create(dir.path().join("output")).context("failed to make a log file")?;
-        command.stdout(output.try_clone()?).stderr(output);
-        // SAFETY: one system call. Without it the daemon would outlive a test that is killed, and its namespace too.
-        unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };
-        let daemon = command.spawn().context("failed to start charon-systemd")?;
-        Ok(Self { end, dir, daemon })
-    }
-
-    fn load(&self) -> Result<()> {
-        until_ok(PATIENCE, "charon to listen", || {
-            let mut load = self.command(&["--load-all", "--noprompt"]);
-            run::text(load.arg("--file").arg(self.dir.path().join("swanctl.conf")))
-        })
-        .with_context(|| self.log())
-        .map(drop)
     }
 
     fn swanctl(&self, args: &[&str]) -> Result<String> {
@@ -84,6 +38,37 @@ impl Strongswan {
 }
 
 impl Daemon for Strongswan {
+    /// All at the sender: a packet that has chosen the old SA when that is deleted, one that finds a policy whose template
+    /// names its SPI, and one whose route a changed policy takes.
+    const LOST_AT_A_REKEY: &'static [&'static str] = &[STALE_ROUTE, "XfrmOutStateInvalid", "XfrmOutNoStates"];
+
+    fn start(end: End) -> Result<Self> {
+        unpacked::lay(&end.netns, "strongswan")?;
+        let dir = tempfile::tempdir().context("failed to make a directory for strongSwan")?;
+        let write = |name: &str, text: String| {
+            fs::write(dir.path().join(name), text).with_context(|| format!("failed to write {name}"))
+        };
+        write("strongswan.conf", daemon_config(&dir))?;
+        write("swanctl.conf", connection(&end))?;
+        let mut command = end.netns.command("/usr/sbin/charon-systemd");
+        command.env("STRONGSWAN_CONF", dir.path().join("strongswan.conf"));
+        let running = Running::start(&mut command, &dir.path().join("output"))?;
+        Ok(Self { end, dir, _running: running })
+    }
+
+    fn load(&self) -> Result<()> {
+        until_ok(PATIENCE, "charon to listen", || {
+            let mut load = self.command(&["--load-all", "--noprompt"]);
+            run::text(load.arg("--file").arg(self.dir.path().join("swanctl.conf")))
+        })
+        .with_context(|| self.log())
+        .map(drop)
+    }
+
+    fn initiate(&self) -> Result<()> {
+        self.swanctl(&["--initiate", "--child", NAME]).map(drop)
+    }
+
     fn version(&self) -> Result<String> {
         let text = self.swanctl(&["--version"])?;
         let number = text.split_whitespace().find(|word| word.starts_with(char::is_numeric));
@@ -92,15 +77,6 @@ impl Daemon for Strongswan {
 
     fn rekey(&self) -> Result<()> {
         self.swanctl(&["--rekey", "--child", NAME]).map(drop)
-    }
-}
-
-impl Drop for Strongswan {
-    fn drop(&mut self) {
-        // Its namespace goes with it, and the SAs with that.
-        if let Err(error) = self.daemon.kill().and_then(|()| self.daemon.wait()) {
-            eprintln!("failed to end charon: {error}");
-        }
     }
 }
 

@@ -6,8 +6,17 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use std::{net::IpAddr, process::Child};
+use std::{collections::BTreeSet, net::IpAddr, process::Child};
 use tempfile::NamedTempFile;
+
+/// The requests up to the last answered one that were not answered; those behind it may have been under way.
+#[must_use]
+pub fn missing(answered: &[u32]) -> Vec<u32> {
+    // Two CPUs may bring answers in another order.
+    let answered: BTreeSet<u32> = answered.iter().copied().collect();
+    let last = answered.last().copied().unwrap_or(0);
+    (1..=last).filter(|number| !answered.contains(number)).collect()
+}
 
 /// A running ping, and what it has printed.
 #[derive(Debug)]
