@@ -125,7 +125,6 @@ impl Engine {
     pub(crate) fn open_sockets(&mut self) {
         let paths = paths(&self.config, &self.shared.picture().locals);
         self.natt.want(paths);
-        self.shared.state().udp = self.natt.rows();
     }
 
     /// Brings the maps to what events have changed: a few SAs by themselves, anything else with all there is.

@@ -30,13 +30,19 @@ pub struct UdpRow {
 /// The sockets and what was last sent through them.
 #[derive(Default)]
 pub struct Natt {
-    paths: BTreeSet<Path>,
+    paths: BTreeMap<Path, Keepalive>,
     open: BTreeMap<SocketAddr, Encap>,
     /// Ends without a socket, and why.
     missing: BTreeMap<SocketAddr, String>,
-    sent: BTreeMap<Path, Instant>,
-    /// Paths on which the last keepalive could not be sent.
-    mute: BTreeSet<Path>,
+}
+
+/// The last keepalive of a path.
+#[derive(Clone, Copy, Default)]
+struct Keepalive {
+    /// When it was due and tried.
+    last: Option<Instant>,
+    /// It could not be sent.
+    failed: bool,
 }
 
 impl Natt {
@@ -53,9 +59,9 @@ impl Natt {
         let wanted = |local: &SocketAddr| paths.iter().any(|path| path.local == *local);
         self.open.retain(|local, _| wanted(local));
         self.missing.retain(|local, _| wanted(local));
-        self.sent.retain(|path, _| paths.contains(path));
-        self.mute.retain(|path| paths.contains(path));
-        self.paths = paths;
+        let before = std::mem::take(&mut self.paths);
+        let kept = |path: &Path| before.get(path).copied().unwrap_or_default();
+        self.paths = paths.into_iter().map(|path| (path.clone(), kept(&path))).collect();
     }
 
     /// Tries again to open what is missing, and sends the keepalives that are due.
@@ -63,14 +69,12 @@ impl Natt {
         for local in self.missing.keys().copied().collect::<Vec<_>>() {
             self.open(local);
         }
-        for path in self.paths.clone() {
-            let due = |last: &Instant, every| now.saturating_duration_since(*last) >= every;
-            let every =
-                path.keepalive.filter(|every| self.sent.get(&path).is_none_or(|last| due(last, *every)));
-            if let (Some(_), Some(socket)) = (every, self.open.get(&path.local)) {
-                self.sent.insert(path.clone(), now);
-                let outcome = socket.keepalive(path.remote);
-                self.tell(path, outcome);
+        for (path, keepalive) in &mut self.paths {
+            let Some(every) = path.keepalive else { continue };
+            let waits = keepalive.last.is_some_and(|last| now.saturating_duration_since(last) < every);
+            if let (false, Some(socket)) = (waits, self.open.get(&path.local)) {
+                keepalive.last = Some(now);
+                keepalive.note(path, socket.keepalive(path.remote));
             }
         }
     }
@@ -102,22 +106,18 @@ impl Natt {
             }
         }
     }
+}
 
+impl Keepalive {
     /// Says once that keepalives do not go out, and once that they do again.
-    fn tell(&mut self, path: Path, outcome: io::Result<()>) {
-        let Path { local, remote, .. } = path;
+    fn note(&mut self, Path { local, remote, .. }: &Path, outcome: io::Result<()>) {
+        let failed = std::mem::replace(&mut self.failed, outcome.is_err());
         match outcome {
-            Ok(()) if self.mute.remove(&path) => {
-                tracing::info!("keepalives from {local} to {remote} go out again")
+            Ok(()) if failed => tracing::info!("keepalives from {local} to {remote} go out again"),
+            Err(error) if !failed => {
+                tracing::warn!("failed to send a keepalive from {local} to {remote}, tried again: {error}");
             }
-            Ok(()) => {}
-            Err(error) => {
-                if self.mute.insert(path) {
-                    tracing::warn!(
-                        "failed to send a keepalive from {local} to {remote}, tried again: {error}"
-                    );
-                }
-            }
+            Ok(()) | Err(_) => {}
         }
     }
 }

@@ -8,10 +8,10 @@ pub use events::{NetEvent, NetEvents};
 
 use crate::nl::exchange::{Exchange, ExchangeError};
 use crate::nl::frame::Frame;
-use crate::nl::message::{DUMP, Message, REQUEST};
 use crate::nl::{DecodeError, NetlinkError};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use std::net::IpAddr;
+use zeroize::Zeroizing;
 
 /// An interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,9 +59,7 @@ pub enum NetError {
 /// # Errors
 /// [`NetError::Dump`].
 pub async fn addresses() -> Result<Vec<IpAddr>, NetError> {
-    /// `RTM_GETADDR` and `sizeof(struct ifaddrmsg)`.
-    const GETADDR: (u16, usize) = (22, 8);
-    let all = dump("addresses", GETADDR, decode::address).await?;
+    let all = dump("addresses", encode::get_addresses(None), decode::address).await?;
     Ok(all.into_iter().map(|address| address.net.addr).collect())
 }
 
@@ -70,23 +68,17 @@ pub async fn addresses() -> Result<Vec<IpAddr>, NetError> {
 /// # Errors
 /// [`NetError::Dump`].
 pub async fn links() -> Result<Vec<Link>, NetError> {
-    /// `RTM_GETLINK` and `sizeof(struct ifinfomsg)`.
-    const GETLINK: (u16, usize) = (18, 16);
-    dump("links", GETLINK, decode::link).await
+    dump("links", encode::get_links(), decode::link).await
 }
 
 async fn dump<T: Send + 'static>(
     what: &'static str,
-    (kind, header): (u16, usize),
+    mut request: Zeroizing<Vec<u8>>,
     decode: fn(&Frame<'_>) -> Result<Option<T>, DecodeError>,
 ) -> Result<Vec<T>, NetError> {
     let failed = move |source| NetError::Dump { what, source };
     // Opened here, as the socket's namespace is that of the thread; read where blocking is allowed.
     let mut exchange = Exchange::open(NETLINK_ROUTE).map_err(|error| failed(error.into()))?;
-    let read = move || {
-        let mut message = Message::new(kind, REQUEST | DUMP);
-        message.zeros(header);
-        exchange.dump(&mut message.finish(), decode).map_err(failed)
-    };
+    let read = move || exchange.dump(&mut request, decode).map_err(failed);
     tokio::task::spawn_blocking(read).await.map_err(|_| NetError::Stopped { what })?
 }

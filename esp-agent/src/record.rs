@@ -25,7 +25,7 @@ use crate::plan::{Observed, Step};
 use crate::xfrm::interface::{Part, PartId};
 use crate::xfrm::model::{DefaultPolicy, PolicyId, SaId};
 use default::DefaultTag;
-use entry::{Entry, PolicyTag, SaTag, State};
+use entry::{Entry, PolicyTag, SaTag, State, Tag};
 use part::PartTag;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -147,38 +147,23 @@ impl Record {
     /// the times and indices that the kernel gave. Whoever holds the lock saves it then, also when no plan follows:
     /// a line without a time is a claim on whatever looks like it.
     pub fn reconcile(&mut self, observed: &Observed) -> Owned {
-        let mut owned = Owned::default();
-        let mut sas = Vec::new();
-        for seen in observed.sas_by_id().values().filter(|seen| !seen.larval) {
-            let now = Entry::of_sa(seen);
-            if self.content.sas.iter().any(|entry| entry.describes(&now)) {
-                owned.sas.insert(seen.sa.id);
-                sas.push(now);
-            }
-        }
-        let mut policies = Vec::new();
-        for (id, seen) in observed.policies_by_id() {
-            let now = Entry::of_policy(seen);
-            if self.content.policies.iter().any(|entry| entry.describes(&now)) {
-                owned.policies.insert(id.clone());
-                policies.push(now);
-            }
-        }
-        let mut parts = Vec::new();
-        for (part, ifindex) in
-            observed.links.iter().flat_map(|link| link.parts().into_iter().map(|part| (part, link.ifindex)))
-        {
-            let now = Entry::of_part(&part, ifindex);
-            if self.content.parts.iter().any(|entry| entry.describes(&now)) {
-                owned.parts.insert(part.id());
-                parts.push(now);
-            }
-        }
-        self.content.parts = parts;
+        let sas = observed.sas_by_id().into_iter().filter(|(_, seen)| !seen.larval);
+        let policies = observed.policies_by_id().into_iter();
+        let parts = observed.links.iter().flat_map(|link| {
+            link.parts().into_iter().map(|part| (part.id(), Entry::of_part(&part, link.ifindex)))
+        });
+        let mut owned = Owned {
+            sas: still_ours(&mut self.content.sas, sas.map(|(id, seen)| (id, Entry::of_sa(seen)))),
+            policies: still_ours(
+                &mut self.content.policies,
+                policies.map(|(id, seen)| (id.clone(), Entry::of_policy(seen))),
+            ),
+            parts: still_ours(&mut self.content.parts, parts),
+            default_before: None,
+        };
         let default = self.content.default_policy;
         self.content.default_policy = default.filter(|tag| tag.in_force(observed.default_policy));
         owned.default_before = self.content.default_policy.map(DefaultTag::before);
-        (self.content.sas, self.content.policies) = (sas, policies);
         owned
     }
 
@@ -281,6 +266,17 @@ fn parse(bytes: &[u8], path: &Path, fresh: &Content) -> Result<(Content, Option<
         return Err(RecordError::Schema { path: path.to_owned(), found: head.schema });
     }
     Ok((serde_json::from_slice(bytes).map_err(damaged)?, None))
+}
+
+/// Leaves of the lines those whose object is among `there`, with what the kernel says of it now; and whose these are.
+fn still_ours<I: Ord, T: Tag>(
+    lines: &mut Vec<Entry<T>>,
+    there: impl Iterator<Item = (I, Entry<T>)>,
+) -> BTreeSet<I> {
+    let ours = there.filter(|(_, now)| lines.iter().any(|line| line.describes(now)));
+    let (ids, now) = ours.unzip::<_, _, BTreeSet<I>, Vec<_>>();
+    *lines = now;
+    ids
 }
 
 /// A replacement that changes only keys has two lines of one tag: the older one is the object that goes.

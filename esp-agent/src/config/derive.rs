@@ -159,18 +159,14 @@ pub(super) fn host(addr: IpAddr) -> Net {
 
 /// The request id of a tunnel that names none: `ES` and 16 bits of its name, the same after each restart.
 pub(super) fn reqid(name: &str) -> u32 {
-    number(name)
+    let hash =
+        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    0x4553_0000 | ((hash >> 16) ^ (hash & 0xffff))
 }
 
 /// The if_id of a tunnel that has an interface and names none, alike.
 pub(super) fn if_id(name: &str) -> u32 {
-    number(name)
-}
-
-fn number(name: &str) -> u32 {
-    let hash =
-        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    0x4553_0000 | ((hash >> 16) ^ (hash & 0xffff))
+    reqid(name)
 }
 
 /// The priority of a policy that names none: the narrower its selector, the smaller, and the smaller wins.

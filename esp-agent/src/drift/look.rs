@@ -140,8 +140,7 @@ fn finding(step: &Step, plan: &Plan) -> Option<Finding> {
         Step::AddPolicy(new) => (new.label.clone(), What::Missing),
         Step::AddPart(new) => (new.label.clone(), What::Missing),
         Step::UpdateLink { old, was_up, new, label } => {
-            let differs = [("mtu", old.mtu != new.mtu), ("state (it is down)", !was_up)];
-            let differs = differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name);
+            let differs = crate::plan::diff::link_in_place(new, old.mtu, *was_up);
             (label.clone(), What::Changed(differs.collect()))
         }
         Step::SetDefault { .. } => (None, What::Changed(vec!["action"])),

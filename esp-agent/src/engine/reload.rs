@@ -17,10 +17,10 @@ impl Engine {
             Err(failure) => {
                 tracing::error!("the new configuration was not taken, the old one stays in force: {failure}");
                 self.shared.state().reloads_failed += 1;
-                // Those that the new one would have needed.
-                self.open_sockets();
             }
         }
+        // Those that only the one not taken needed are closed.
+        self.open_sockets();
     }
 
     pub(super) async fn try_reload(&mut self) -> Result<(), Failure> {
@@ -39,7 +39,6 @@ impl Engine {
         (self.rotation_behind, self.shared.state().rotations) = (false, self.rotations.rows());
         self.shared.picture().name(&fresh);
         self.config = fresh;
-        self.open_sockets();
         self.drift_anew();
         self.take(observed)
     }

@@ -34,7 +34,7 @@ pub(super) const INFO_KIND: u16 = 1;
 /// `IFLA_INFO_DATA`.
 pub(super) const INFO_DATA: u16 = 2;
 /// The kind of an XFRM interface.
-pub(super) const XFRM: &[u8] = b"xfrm\0";
+pub(super) const XFRM: &[u8] = b"xfrm";
 /// `IFLA_XFRM_IF_ID`.
 pub(super) const IF_ID: u16 = 2;
 /// `RTA_DST`: not there for a default route.
@@ -156,7 +156,7 @@ fn xfrm(attrs: Attrs<'_>) -> Result<Option<u32>, DecodeError> {
     let Some(info) = attrs.find(LINKINFO).map(|info| info.attrs(0)) else { return Ok(None) };
     let kind = info.find(INFO_KIND).map(Fields::rest).unwrap_or_default();
     // Kernels end the text with a zero byte, or do not.
-    if kind.strip_suffix(b"\0").unwrap_or(kind) != XFRM.strip_suffix(b"\0").unwrap_or(XFRM) {
+    if kind.strip_suffix(b"\0").unwrap_or(kind) != XFRM {
         return Ok(None);
     }
     let data = info.find(INFO_DATA).map(|data| data.attrs(0));

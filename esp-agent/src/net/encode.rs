@@ -25,17 +25,13 @@ const UP: u32 = libc::IFF_UP.cast_unsigned();
 pub fn new_link(link: &XfrmLink) -> Zeroizing<Vec<u8>> {
     let mut message = Message::new(NEWLINK, REQUEST | ACK | CREATE);
     named(&mut message, &link.name, UP);
-    message.attr(MTU, |mtu| {
-        mtu.u32(link.mtu);
-    });
+    message.attr32(MTU, link.mtu);
     message.attr(LINKINFO, |info| {
         info.attr(INFO_KIND, |kind| {
-            kind.bytes(XFRM);
+            kind.bytes(XFRM).u8(0);
         });
         info.attr(INFO_DATA, |data| {
-            data.attr(IF_ID, |id| {
-                id.u32(link.if_id);
-            });
+            data.attr32(IF_ID, link.if_id);
         });
     });
     message.finish()
@@ -45,9 +41,7 @@ pub fn new_link(link: &XfrmLink) -> Zeroizing<Vec<u8>> {
 pub fn set_link(link: &XfrmLink) -> Zeroizing<Vec<u8>> {
     let mut message = Message::new(NEWLINK, REQUEST | ACK);
     named(&mut message, &link.name, UP);
-    message.attr(MTU, |mtu| {
-        mtu.u32(link.mtu);
-    });
+    message.attr32(MTU, link.mtu);
     message.finish()
 }
 
@@ -72,10 +66,11 @@ pub fn get_links() -> Zeroizing<Vec<u8>> {
     message.finish()
 }
 
-/// Asks for all addresses of an interface; the others are left out where the socket is strict (Linux 4.20).
-pub fn get_addresses(ifindex: u32) -> Zeroizing<Vec<u8>> {
+/// Asks for all addresses, or for those of one interface: the others are left out where the socket is strict
+/// (Linux 4.20).
+pub fn get_addresses(ifindex: Option<u32>) -> Zeroizing<Vec<u8>> {
     let mut message = Message::new(GETADDR, REQUEST | DUMP);
-    message.zeros(4).u32(ifindex);
+    message.zeros(4).u32(ifindex.unwrap_or(0));
     message.finish()
 }
 
@@ -83,9 +78,7 @@ pub fn get_addresses(ifindex: u32) -> Zeroizing<Vec<u8>> {
 pub fn get_routes(family: i32, ifindex: u32) -> Zeroizing<Vec<u8>> {
     let mut message = Message::new(GETROUTE, REQUEST | DUMP);
     message.u8(u8::try_from(family).unwrap_or_default()).zeros(11);
-    message.attr(OIF, |oif| {
-        oif.u32(ifindex);
-    });
+    message.attr32(OIF, ifindex);
     message.finish()
 }
 
@@ -136,13 +129,9 @@ fn route(mut message: Message, scope: u8, ifindex: u32, dst: Net, metric: u32) -
     if dst.len > 0 {
         message.attr(DST, |addr| octets(addr, dst.addr));
     }
-    message.attr(OIF, |oif| {
-        oif.u32(ifindex);
-    });
+    message.attr32(OIF, ifindex);
     if metric > 0 {
-        message.attr(PRIORITY, |priority| {
-            priority.u32(metric);
-        });
+        message.attr32(PRIORITY, metric);
     }
     message.finish()
 }

@@ -83,6 +83,13 @@ impl Message {
         }
     }
 
+    /// An attribute that is one number, native-endian.
+    pub fn attr32(&mut self, kind: u16, value: u32) -> &mut Self {
+        self.attr(kind, |attr| {
+            attr.u32(value);
+        })
+    }
+
     /// An attribute whose payload `fill` writes.
     pub fn attr(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) -> &mut Self {
         let start = self.0.len();

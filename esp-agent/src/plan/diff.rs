@@ -60,13 +60,17 @@ pub fn policy(desired: &Policy, observed: &Policy) -> Vec<&'static str> {
 /// The attributes in which `observed` differs from `desired`, by name.
 #[must_use]
 pub fn link(desired: &XfrmLink, observed: &ObservedLink) -> Vec<&'static str> {
-    let differs = [
-        ("kind", observed.if_id.is_none()),
-        ("if_id", observed.if_id.is_some_and(|if_id| if_id != desired.if_id)),
-        ("mtu", observed.mtu != desired.mtu),
-        ("state (it is down)", !observed.up),
-    ];
-    differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    let kind = match observed.if_id {
+        None => Some("kind"),
+        Some(if_id) => (if_id != desired.if_id).then_some("if_id"),
+    };
+    kind.into_iter().chain(link_in_place(desired, observed.mtu, observed.up)).collect()
+}
+
+/// Of these, the ones that the kernel changes in place.
+pub fn link_in_place(desired: &XfrmLink, mtu: u32, up: bool) -> impl Iterator<Item = &'static str> {
+    let differs = [(mtu != desired.mtu).then_some("mtu"), (!up).then_some("state (it is down)")];
+    differs.into_iter().flatten()
 }
 
 /// A name, and how to take that one attribute over.

@@ -2,7 +2,6 @@
 
 use super::text::{DefaultText, PolicyBody, PolicyName, SaLine};
 use super::{PartStep, Plan, PolicyStep, SaStep, Step};
-use crate::xfrm::interface::Part;
 use crate::xfrm::model::{Policy, Sa};
 use serde_json::{Value, json};
 
@@ -28,8 +27,7 @@ fn step(step: &Step) -> Value {
         Step::AddPart(part) => of_part("add", part, None),
         Step::DeletePart(part) => of_part("delete", part, None),
         Step::UpdateLink { old, new, label, .. } => {
-            let part = PartStep { part: Part::Link(new.clone()), label: label.clone() };
-            of_part("update", &part, Some(format!("mtu {}", old.mtu)))
+            of_part("update", &PartStep::of(new, label.as_ref()), Some(format!("mtu {}", old.mtu)))
         }
         Step::SetDefault { old, new } => json!({
             "op": "update",

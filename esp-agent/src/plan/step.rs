@@ -72,6 +72,14 @@ pub struct PartStep {
     pub label: Option<String>,
 }
 
+impl PartStep {
+    /// Of a link.
+    #[must_use]
+    pub fn of(link: &XfrmLink, label: Option<&String>) -> Self {
+        Self { part: Part::Link(link.clone()), label: label.cloned() }
+    }
+}
+
 impl Step {
     /// The step that takes this one back. `None` for the deletion of an SA: its keys are kept nowhere, so
     /// neither it nor the old half of a replacement can be brought back.

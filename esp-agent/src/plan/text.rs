@@ -38,7 +38,7 @@ impl fmt::Display for Step {
             Self::AddPart(step) => write!(f, "+ {step}"),
             Self::DeletePart(step) => write!(f, "- {step}"),
             Self::UpdateLink { old, was_up, new, label } => {
-                let step = PartStep { part: Part::Link(new.clone()), label: label.clone() };
+                let step = PartStep::of(new, label.as_ref());
                 write!(f, "~ {step}\n    was mtu {} {}", old.mtu, if *was_up { "up" } else { "down" })
             }
             Self::SetDefault { old, new } => {

@@ -40,6 +40,12 @@ impl Netlink {
         self.xfrm.port()
     }
 
+    fn routing(&mut self) -> Result<&mut Links, XfrmError> {
+        let hint = "in a namespace to try SAs in there are none";
+        let refused = || NetlinkError::new(libc::EOPNOTSUPP).explained(Some(hint.to_owned()));
+        self.links.as_mut().ok_or_else(|| XfrmError::Dump { what: "links", source: refused() })
+    }
+
     fn request(
         &mut self,
         mut message: zeroize::Zeroizing<Vec<u8>>,
@@ -168,19 +174,19 @@ impl Xfrm for Netlink {
     }
 
     fn links(&mut self) -> Result<Vec<ObservedLink>, XfrmError> {
-        self.links.as_mut().map_or(Ok(Vec::new()), Links::all)
+        self.routing()?.all()
     }
 
     fn add_part(&mut self, part: &Part) -> Result<(), XfrmError> {
-        self.links.as_mut().map_or(Ok(()), |links| links.add(part))
+        self.routing()?.add(part)
     }
 
     fn update_link(&mut self, link: &XfrmLink) -> Result<(), XfrmError> {
-        self.links.as_mut().map_or(Ok(()), |links| links.update(link))
+        self.routing()?.update(link)
     }
 
     fn delete_part(&mut self, part: &Part) -> Result<(), XfrmError> {
-        self.links.as_mut().map_or(Ok(()), |links| links.delete(part))
+        self.routing()?.delete(part)
     }
 
     fn apart(&self) -> io::Result<Box<dyn Xfrm>> {

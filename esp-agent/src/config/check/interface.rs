@@ -102,28 +102,22 @@ pub(in crate::config) fn unique<'a>(
     let mut links = BTreeMap::new();
     let mut routes = BTreeMap::new();
     for (parts, at) in tunnels {
-        for named in parts {
-            let taken = match &named.part {
-                Part::Link(link) => links.insert(link.name.clone(), &named.tunnel),
-                Part::Route { dst, metric, .. } => routes.insert((*dst, *metric), &named.tunnel),
+        for NamedPart { part, tunnel } in parts {
+            let taken = match part {
+                Part::Link(XfrmLink { name, .. }) => links.insert(name, tunnel).map(|other| {
+                    format!("interface {name} is that of tunnel `{other}` too: give each its own")
+                }),
+                Part::Route { dst, metric, .. } => routes.insert((dst, metric), tunnel).map(|other| {
+                    format!(
+                        "its route to {}/{} is that of tunnel `{other}` too: name other routes, or another `route_metric`",
+                        dst.addr, dst.len
+                    )
+                }),
                 Part::Address { .. } => None,
             };
-            if let Some(other) = taken {
-                report.error(at, taken_text(&named.part, other));
+            if let Some(text) = taken {
+                report.error(at, text);
             }
         }
-    }
-}
-
-fn taken_text(part: &Part, other: &str) -> String {
-    match part {
-        Part::Route { dst, .. } => format!(
-            "its route to {}/{} is that of tunnel `{other}` too: name other routes, or another `route_metric`",
-            dst.addr, dst.len
-        ),
-        Part::Link(link) => {
-            format!("interface {} is that of tunnel `{other}` too: give each its own", link.name)
-        }
-        Part::Address { .. } => String::new(),
     }
 }

@@ -44,9 +44,7 @@ pub(super) fn mark(message: &mut Message, mark: Mark) {
 /// `XFRMA_IF_ID`, when there is one.
 pub(super) fn if_id(message: &mut Message, if_id: u32) {
     if if_id != 0 {
-        message.attr(uapi::IF_ID, |attr| {
-            attr.u32(if_id);
-        });
+        message.attr32(uapi::IF_ID, if_id);
     }
 }
 

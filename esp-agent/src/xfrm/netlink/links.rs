@@ -40,7 +40,7 @@ impl Links {
     }
 
     fn addresses(&mut self, ifindex: u32) -> Result<Vec<Net>, XfrmError> {
-        let all = self.0.dump(&mut encode::get_addresses(ifindex), decode::address);
+        let all = self.0.dump(&mut encode::get_addresses(Some(ifindex)), decode::address);
         let all = none_of_a_gone_link(all).map_err(dump("addresses"))?;
         Ok(all.into_iter().filter(|address| address.ifindex == ifindex).map(|address| address.net).collect())
     }
