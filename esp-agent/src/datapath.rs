@@ -3,13 +3,18 @@
 //! The order is load, fill, attach, and the types hold it: only [`load::Loaded`] can be filled, only a filled one attached.
 
 pub mod attach;
+pub mod clock;
 pub mod clsact;
+pub mod cpus;
 mod error;
 pub mod fill;
+pub mod flat;
+pub mod ghosts;
 pub mod image;
 pub mod inner;
 mod kfunc;
 pub mod load;
+pub mod mapped;
 pub mod maps;
 pub mod object;
 pub mod pins;
@@ -17,6 +22,8 @@ pub mod ranges;
 pub mod read;
 pub mod resize;
 pub mod rules;
+pub mod table;
 pub mod tunnels;
+pub mod upgrade;
 
 pub use error::DatapathError;

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::control::Calls;
 use crate::datapath::{
     attach::{self, AttachMode, Target},
+    clock::Clock,
     fill::{FULL, Filler},
     image::Image,
     load::FlushLog,
@@ -67,6 +68,8 @@ pub struct Engine {
     pub mode: AttachMode,
     /// The maps.
     pub filler: Filler,
+    /// The time of the datapath.
+    pub clock: Clock,
     /// The kernel.
     pub xfrm: Sequenced,
     /// What events name as the cause of our own changes.
@@ -163,12 +166,12 @@ impl Engine {
         };
         let notes = self.filler.fill(&image)?;
         let complete = !notes.iter().any(|note| note.starts_with(FULL));
-        let (modes, lease) = (self.config.guard.as_raw(), self.lease());
+        let modes = self.config.guard.as_raw();
         self.filler.set(|settings| {
             settings.modes = modes;
             settings.synced = u32::from(complete);
-            settings.lease_ns = lease;
         })?;
+        self.renew()?;
         let mut state = self.shared.state();
         for note in notes.iter().filter(|note| !state.disabled.contains(note)) {
             tracing::warn!("{note}");
@@ -278,9 +281,17 @@ impl Engine {
         self.incomplete = None;
         let lease = self.lease();
         if lease.saturating_sub(self.filler.settings().lease_ns) >= RENEWAL_NS {
-            self.filler.set(|settings| settings.lease_ns = lease)?;
+            self.renew()?;
         }
         Ok(())
+    }
+
+    /// Renews the lease, and what the datapath reckons its end by.
+    fn renew(&mut self) -> Result<(), Failure> {
+        let mut settings = *self.filler.settings();
+        self.clock.set(&mut settings)?;
+        settings.lease_ns = self.lease();
+        Ok(self.filler.set(|current| *current = settings)?)
     }
 
     fn lease(&self) -> u64 {

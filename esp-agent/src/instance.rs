@@ -6,6 +6,7 @@ mod netns;
 pub use lock::InstanceLock;
 pub use netns::Netns;
 
+use crate::datapath::pins::version_dir;
 use esp_common::ABI_VERSION;
 use std::fs::DirBuilder;
 use std::io;
@@ -94,7 +95,7 @@ impl Instance {
         if !(1..=32).contains(&name.len()) || !name.bytes().all(fits) {
             return Err(InstanceError::Name(name));
         }
-        let pin_dir = pin_root.join(format!("v{ABI_VERSION}")).join(&name);
+        let pin_dir = pin_root.join(version_dir(ABI_VERSION)).join(&name);
         let durable_dir = Path::new(DURABLE_ROOT).join(&name);
         Ok(Self { state_dir: run_root.join(&name), pin_dir, durable_dir, netns, name })
     }

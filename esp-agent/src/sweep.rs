@@ -1,8 +1,7 @@
 //! Flows of SAs that are gone leave the table after a while, so that rekeys do not fill it.
 
-use crate::datapath::{DatapathError, maps::Maps, read};
+use crate::datapath::{DatapathError, fill::Filler, read};
 use crate::picture::Picture;
-use esp_common::names;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -13,23 +12,19 @@ const KEEP: Duration = Duration::from_secs(3600);
 ///
 /// # Errors
 /// A map cannot be read or written.
-pub fn flows(maps: &mut Maps, picture: &mut Picture, now_ns: u64) -> Result<(), DatapathError> {
+pub fn flows(filler: &mut Filler, picture: &mut Picture, now_ns: u64) -> Result<(), DatapathError> {
     let live: HashSet<_> = picture.sas.keys().map(|id| (id.dst, id.spi)).collect();
     let keep = u64::try_from(KEEP.as_nanos()).unwrap_or(u64::MAX);
-    let mut kept = live.clone();
-    for flow in read::flows(maps)?.into_iter().filter(|flow| flow.known) {
+    let (mut kept, mut gone) = (live.clone(), Vec::new());
+    for flow in read::flows(filler.maps())?.into_iter().filter(|flow| flow.known) {
         let id = (flow.key.dst.ip(), flow.key.spi);
         if live.contains(&id) || now_ns.saturating_sub(flow.seen.last_ns) < keep {
             kept.insert(id);
             continue;
         }
-        match maps.flows.remove(&flow.key) {
-            Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
-            Err(source) => {
-                return Err(DatapathError::Map { what: "remove from", name: names::MAP_FLOWS, source });
-            }
-        }
+        gone.push(flow.key);
     }
+    filler.forget(&gone)?;
     picture.tunnels.retain(|id, _| kept.contains(&(id.dst, id.spi)));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Counters as the maps hold them, one value for each CPU.
 
-use crate::{Action, Hook, Reason, addr::Addr, reason::REASON_SLOTS};
+use crate::{Action, Guard, Hook, Mode, Reason, addr::Addr, reason::REASON_SLOTS};
 use bytemuck::{Pod, Zeroable};
 
 /// Packets and bytes (bytes of the frame as the hook saw it).
@@ -27,6 +27,25 @@ pub struct FlowCounter {
     pub last_ns: u64,
     /// The source address of the first packet.
     pub src: Addr,
+}
+
+impl FlowCounter {
+    /// Of a flow that was never seen.
+    pub const NOTHING: Self = Self { packets: 0, bytes: 0, first_ns: 0, last_ns: 0, src: Addr::UNSPECIFIED };
+
+    /// Adds up two CPUs: the earlier first packet names the source.
+    #[must_use]
+    pub const fn merge(&self, other: &Self) -> Self {
+        let ours = self.packets > 0 && (other.packets == 0 || self.first_ns <= other.first_ns);
+        let earlier = if ours { self } else { other };
+        Self {
+            packets: self.packets.wrapping_add(other.packets),
+            bytes: self.bytes.wrapping_add(other.bytes),
+            first_ns: earlier.first_ns,
+            last_ns: if self.last_ns > other.last_ns { self.last_ns } else { other.last_ns },
+            src: earlier.src,
+        }
+    }
 }
 
 /// Key of a guard's hits.
@@ -60,7 +79,15 @@ pub const fn reason_index(slot: u32, hook: Hook, reason: Reason, action: Action)
     slot.wrapping_mul(REASON_COUNTERS_PER_IFACE).wrapping_add(hook as u32)
 }
 
+/// Index into the counters of hits that name no policy.
+#[inline(always)] // one shift
+#[must_use]
+pub const fn hit_index(guard: Guard, mode: Mode) -> u32 {
+    (guard as u32) << 2 | mode as u32
+}
+
 const _: () = {
+    assert!(hit_index(Guard::Selectors, Mode::Enforce) < crate::names::HITS);
     assert!(size_of::<Counter>() == 16);
     assert!(size_of::<FlowCounter>() == 48);
     assert!(size_of::<GuardKey>() == 8);

@@ -24,6 +24,7 @@ pub mod sa;
 pub mod selector;
 pub mod settings;
 pub mod spi;
+pub mod table;
 pub mod xfrm_stat;
 
 pub use action::Action;
@@ -38,8 +39,9 @@ pub use sa::{InnerKey, SaEntry, TunnelName};
 pub use selector::{Rule, RuleAction, RuleRange, RuleTable, Selector};
 pub use settings::{LARVAL_NS, LEASE_NS, Settings};
 pub use spi::Spi;
+pub use table::{SaLine, Shape};
 pub use xfrm_stat::StatName;
 
 /// Version of everything in this crate. The pin directory is named after it, and [`Settings::abi`] repeats it,
 /// so that an agent never reads maps of another layout.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

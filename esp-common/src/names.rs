@@ -8,20 +8,32 @@ pub const PROG_TC_IN: &str = "esp_tc_in";
 pub const PROG_TC_OUT: &str = "esp_tc_out";
 /// An XDP program that does nothing: the baseline of the benchmarks.
 pub const PROG_EMPTY: &str = "esp_empty";
+/// A TC program that is never attached: it tells what time jiffies have.
+pub const PROG_CLOCK: &str = "esp_clock";
+/// Where in its frame [`PROG_CLOCK`] leaves jiffies, then ns of CLOCK_MONOTONIC: u64 each, native-endian.
+pub const CLOCK_OFFSET: usize = 16;
 
 /// [`crate::Settings`], one entry.
 pub const MAP_SETTINGS: &str = "SETTINGS";
-/// [`crate::FlowKey`] to [`crate::SaEntry`]: the SAs of the kernel.
+/// [`crate::table::Bucket`], the first one [`crate::Shape`]: where an SA has its line. One cache line each.
+pub const MAP_SA_INDEX: &str = "SA_INDEX";
+/// cpu * [`crate::Shape::slots`] + slot to [`crate::SaLine`]: key and counters of an SA. One cache line each.
+pub const MAP_SA_LINES: &str = "SA_LINES";
+/// [`crate::FlowKey`] to u32, the slot: SAs whose bucket is full.
 pub const MAP_SAS: &str = "SAS";
 /// [`crate::Addr`] to u32: our own addresses.
 pub const MAP_LOCALS: &str = "LOCALS";
-/// [`crate::SeenKey`] to [`crate::FlowCounter`], per CPU: flows of SAs that the kernel has or had.
+/// [`crate::SeenKey`] to [`crate::FlowCounter`], per CPU: flows of SAs that the kernel has or had and that have no place
+/// in `SA_LINES`. The datapath counts under pad 0; under the others stand lines that were given up.
 pub const MAP_FLOWS: &str = "FLOWS";
-/// [`crate::SeenKey`] to [`crate::FlowCounter`], per CPU, least recently used goes first: flows that no SA has.
+/// [`crate::SaLine`], the first one [`crate::Shape`], then the lines of each CPU: flows that no SA has, four to a hash, of which
+/// the least recently seen goes first.
 pub const MAP_GHOSTS: &str = "GHOSTS";
-/// [`crate::counter::reason_index`] to [`crate::Counter`], per CPU.
+/// cpu * [`REASONS`] + [`crate::counter::reason_index`] to [`crate::Counter`].
 pub const MAP_REASONS: &str = "REASONS";
-/// [`crate::GuardKey`] to [`crate::Counter`], per CPU.
+/// cpu * [`HITS`] + [`crate::counter::hit_index`] to [`crate::Counter`]: hits of guards that name no policy.
+pub const MAP_HITS: &str = "HITS";
+/// [`crate::GuardKey`] to [`crate::Counter`], per CPU: hits of guards on policies.
 pub const MAP_GUARD_HITS: &str = "GUARD_HITS";
 /// [`crate::Rule`]: two halves of [`RULES`] for the `in` and `fwd` policies.
 pub const MAP_RULES_IN: &str = "RULES_IN";
@@ -31,7 +43,7 @@ pub const MAP_RULES_OUT: &str = "RULES_OUT";
 pub const MAP_INNER: &str = "INNER";
 /// [`crate::Rule`]: the ranges that `INNER` names.
 pub const MAP_INNER_RULES: &str = "INNER_RULES";
-/// tunnel * 2 + direction to [`crate::Counter`], per CPU: they go on across rekeys and restarts.
+/// cpu * [`TUNNEL_COUNTERS`] + tunnel * 2 + direction to [`crate::Counter`]: they go on across rekeys and restarts.
 pub const MAP_TUNNELS: &str = "TUNNELS";
 /// tunnel to [`crate::TunnelName`].
 pub const MAP_TUNNEL_NAMES: &str = "TUNNEL_NAMES";
@@ -43,13 +55,16 @@ pub const MAP_XFRM_STAT: &str = "XFRM_STAT";
 pub const MAP_LOST: &str = "LOST";
 
 /// All maps, in the order in which `status` lists them.
-pub const MAPS: [&str; 16] = [
+pub const MAPS: [&str; 19] = [
     MAP_SETTINGS,
+    MAP_SA_INDEX,
+    MAP_SA_LINES,
     MAP_SAS,
     MAP_LOCALS,
     MAP_FLOWS,
     MAP_GHOSTS,
     MAP_REASONS,
+    MAP_HITS,
     MAP_GUARD_HITS,
     MAP_RULES_IN,
     MAP_RULES_OUT,
@@ -71,13 +86,13 @@ pub const GLOBAL_NO_ETHERNET: &str = "NO_ETHERNET";
 
 /// Interfaces that one agent can have.
 pub const IFACES: u32 = 8;
-/// SAs by default; the map is made anew with the configured size.
+/// SAs by default; the maps are made anew with the configured size.
 pub const SAS: u32 = 16_384;
 /// Own addresses.
 pub const LOCALS: u32 = 4_096;
-/// Flows of known SAs.
+/// Flows of known SAs beside their lines.
 pub const FLOWS: u32 = 32_768;
-/// Flows that no SA has.
+/// Flows that no SA has, on each CPU.
 pub const GHOSTS: u32 = 4_096;
 /// Guard hits: policies times modes.
 pub const GUARD_HITS: u32 = 4_096;
@@ -89,6 +104,12 @@ pub const INNER_RULES: u32 = 16_384;
 pub const INNER_RULES_PER_SA: u32 = 64;
 /// Tunnels, the empty one included.
 pub const TUNNELS: u32 = 4_096;
+/// Counters of tunnels, for one CPU.
+pub const TUNNEL_COUNTERS: u32 = TUNNELS * crate::TUNNEL_DIRECTIONS;
+/// Counters of reasons, for one CPU.
+pub const REASONS: u32 = IFACES * crate::counter::REASON_COUNTERS_PER_IFACE;
+/// Counters of hits without a policy, for one CPU.
+pub const HITS: u32 = 16;
 /// Counters of xfrm_stat: Linux 6.18 has 32.
 pub const XFRM_STATS: u32 = 128;
 

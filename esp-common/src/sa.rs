@@ -3,7 +3,7 @@
 use crate::{addr::Addr, spi::Spi};
 use bytemuck::{Pod, Zeroable};
 
-/// Value of the SA table.
+/// What is kept of an SA beside its key.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
 pub struct SaEntry {

@@ -27,8 +27,10 @@ pub struct Settings {
     pub lease_ns: u64,
     /// [`Mode::as_raw`] for each [`Guard`].
     pub modes: [u8; 4],
-    /// Zero.
-    pub pad: [u8; 4],
+    /// ns of a jiffy.
+    pub tick_ns: u32,
+    /// The jiffy at which CLOCK_MONOTONIC read 0: see [`Settings::now_ns`].
+    pub epoch: u64,
     /// The rules for what comes in.
     pub rules_in: RuleRange,
     /// The rules for what leaves.
@@ -36,6 +38,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// CLOCK_MONOTONIC, in ns at tick resolution, from the kernel's count of jiffies: while ticks run the kernel advances
+    /// it by that same clock (`tick_do_update_jiffies64`), and a load is all that it costs.
+    #[inline(always)] // one multiplication
+    #[must_use]
+    pub const fn now_ns(&self, jiffies: u64) -> u64 {
+        jiffies.wrapping_sub(self.epoch).wrapping_mul(self.tick_ns as u64)
+    }
+
     /// The mode that was asked for.
     #[inline(always)] // one byte load
     #[must_use]
@@ -76,4 +86,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(size_of::<Settings>() == 40);
+const _: () = assert!(size_of::<Settings>() == 48);

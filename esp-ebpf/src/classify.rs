@@ -11,7 +11,7 @@ use esp_common::{Direction, FlowKey, Reason, SeenKey, Spi};
 pub fn inbound<P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
-    place: &Place,
+    place: &Place<'_>,
     ip: &Ip,
     upper: &Upper,
 ) -> Reason {
@@ -51,7 +51,7 @@ pub fn judged<T: Tables>(tables: &T, ip: &Ip, upper: &Upper) -> Reason {
 
 /// A packet on its way out.
 #[inline(always)] // six arguments do not fit into the five registers of a BPF call
-pub fn outbound<T: Tables>(tables: &T, place: &Place, len: u32, ip: &Ip, upper: &Upper) -> Reason {
+pub fn outbound<T: Tables>(tables: &T, place: &Place<'_>, len: u32, ip: &Ip, upper: &Upper) -> Reason {
     let (spi, to_port) = match *upper {
         Upper::Esp(spi) => (spi, true),
         Upper::EspInUdp { spi, to_port } => (spi, to_port),
@@ -89,7 +89,7 @@ enum Seen {
 #[inline(always)] // as above
 fn seen<T: Tables>(
     tables: &T,
-    place: &Place,
+    place: &Place<'_>,
     len: u32,
     ip: &Ip,
     spi: Spi,
@@ -97,16 +97,17 @@ fn seen<T: Tables>(
     to_port: bool,
 ) -> Seen {
     let sa = tables.sa(&FlowKey::new(ip.dst, spi));
-    if sa.is_none() && !to_port {
-        return Seen::NotOurs;
-    }
     let key = SeenKey { dst: ip.dst, spi, direction: direction.as_raw(), pad: 0, iface: place.iface };
-    let first_ns = tables.count_flow(&key, sa.is_some(), &ip.src, len, place.now_ns);
     let Some(sa) = sa else {
-        return Seen::Unknown { first_ns };
+        if !to_port {
+            return Seen::NotOurs;
+        }
+        return Seen::Unknown { first_ns: tables.count_ghost(&key, &ip.src, len, place.now_ns) };
     };
-    if sa.tunnel != 0 {
-        tables.count_tunnel(sa.tunnel, direction, len);
+    tables.count_sa(sa, &key, &ip.src, len, place.now_ns);
+    let tunnel = tables.tunnel(sa);
+    if tunnel != 0 {
+        tables.count_tunnel(tunnel, direction, len);
     }
     Seen::Known
 }

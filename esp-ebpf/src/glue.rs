@@ -1,7 +1,10 @@
 //! The joints between the kernel and the pure datapath.
 
+mod counters;
 pub(crate) mod frame;
+mod ghosts;
 pub(crate) mod maps;
 pub(crate) mod place;
 mod sad;
+mod sas;
 mod search;

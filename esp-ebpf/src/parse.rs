@@ -82,6 +82,13 @@ pub fn ip<P: Packet>(packet: &P, link: Link) -> Result<Ip, Reason> {
     }
 }
 
+/// The same, with the way that led to it forgotten ([`Packet::settle`]): what follows at TC is long.
+#[inline(always)] // as above
+pub fn settled<P: Packet>(packet: &P, ip: Ip) -> Ip {
+    let (payload, family) = (packet.settle(ip.payload), packet.settle(u32::from(ip.family)) as u8);
+    Ip { payload, family, ..ip }
+}
+
 /// Reads what follows.
 ///
 /// Errors: [`Reason::Truncated`], [`Reason::Malformed`].

@@ -5,7 +5,7 @@ use esp_common::{Action, GuardKey, Hook, Mode, Reason, Settings};
 
 /// Where a program stands, and what it was told.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Place<'a> {
     /// Index of the interface in the interface table.
     pub iface: u16,
     /// What its frames start with.
@@ -13,39 +13,43 @@ pub struct Place {
     /// There is no XDP program on this interface: TC ingress judges the outer packet too.
     pub outer_at_tc: bool,
     /// The settings in force.
-    pub settings: Settings,
+    pub settings: &'a Settings,
     /// Now, in ns of CLOCK_MONOTONIC at tick resolution.
     pub now_ns: u64,
 }
 
 /// XDP ingress: the outer packet.
-pub fn xdp<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Action {
+pub fn xdp<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Action {
     let outcome = inspect_outer(packet, tables, place).unwrap_or_else(Outcome::from);
     finish(packet, tables, place, Hook::Xdp, outcome)
 }
 
 /// TC ingress: decrypted packets and clear text; the outer packet too where XDP is not there.
-pub fn tc_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Action {
+pub fn tc_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Action {
     let outcome = inspect_ingress(packet, tables, place).unwrap_or_else(Outcome::from);
     finish(packet, tables, place, Hook::TcIngress, outcome)
 }
 
 /// TC egress: ESP that leaves, and clear text that must not.
-pub fn tc_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Action {
+pub fn tc_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Action {
     let outcome = inspect_egress(packet, tables, place).unwrap_or_else(Outcome::from);
     finish(packet, tables, place, Hook::TcEgress, outcome)
 }
 
 #[inline(always)] // one body for each program: as calls the arguments do not fit into five registers
-fn inspect_outer<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Result<Outcome, Reason> {
+fn inspect_outer<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Result<Outcome, Reason> {
     let ip = parse::ip(packet, place.link)?;
     let upper = parse::upper(packet, &ip)?;
     Ok(classify::inbound(packet, tables, place, &ip, &upper).into())
 }
 
 #[inline(always)] // as above
-fn inspect_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Result<Outcome, Reason> {
-    let ip = parse::ip(packet, place.link)?;
+fn inspect_ingress<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    place: &Place<'_>,
+) -> Result<Outcome, Reason> {
+    let ip = parse::settled(packet, parse::ip(packet, place.link)?);
     if let Some(sa) = packet.decrypted_by() {
         return Ok(policy::inner(packet, tables, place, &ip, &sa));
     }
@@ -59,8 +63,12 @@ fn inspect_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) 
 }
 
 #[inline(always)] // as above
-fn inspect_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -> Result<Outcome, Reason> {
-    let ip = parse::ip(packet, place.link)?;
+fn inspect_egress<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    place: &Place<'_>,
+) -> Result<Outcome, Reason> {
+    let ip = parse::settled(packet, parse::ip(packet, place.link)?);
     let reason = match parse::upper(packet, &ip) {
         Ok(upper) => classify::outbound(tables, place, packet.len(), &ip, &upper),
         // As above.
@@ -74,11 +82,11 @@ fn inspect_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place) -
 fn finish<P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
-    place: &Place,
+    place: &Place<'_>,
     hook: Hook,
     outcome: Outcome,
 ) -> Action {
-    let (action, mode) = verdict::action(outcome.reason, &place.settings, place.now_ns);
+    let (action, mode) = verdict::action(outcome.reason, place.settings, place.now_ns);
     if let Some(guard) = outcome.reason.guard()
         && mode != Mode::Off
     {

@@ -1,4 +1,5 @@
 //! One entry for each hook.
 
+mod clock;
 mod tc;
 mod xdp;

@@ -1,20 +1,29 @@
 //! The seam to the maps.
 
 use esp_common::{
-    Action, Addr, Direction, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange, RuleTable, SaEntry,
-    SeenKey, Selector,
+    Action, Addr, Direction, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange, RuleTable, SeenKey,
+    Selector,
 };
 
 /// Lookups and counters. A lookup that fails for want of a map reads as absent.
 pub trait Tables {
+    /// A found SA: where its counters are.
+    type Sa: Copy;
+
     /// The SA of (destination, SPI).
-    fn sa(&self, key: &FlowKey) -> Option<SaEntry>;
+    fn sa(&self, key: &FlowKey) -> Option<Self::Sa>;
+
+    /// The tunnel of an SA; 0 is none.
+    fn tunnel(&self, sa: Self::Sa) -> u32;
 
     /// True when `addr` is one of our own.
     fn is_local(&self, addr: &Addr) -> bool;
 
     /// The range of selectors of the SA that a packet was decrypted by.
     fn inner(&self, key: &InnerKey) -> Option<RuleRange>;
+
+    /// The range of rules in force; none for [`RuleTable::Inner`], where each SA has its own.
+    fn rules(&self, table: RuleTable) -> RuleRange;
 
     /// Verdict and policy of the first rule in `range` that [`esp_common::Rule::matches`] the packet and `dir`.
     ///
@@ -25,9 +34,12 @@ pub trait Tables {
     /// The policy of one rule of an SA.
     fn inner_policy(&self, index: u32) -> u32;
 
-    /// Adds a packet to the flow's counters: `known` ones have room reserved, the others share a bounded table. Hands back
-    /// when this CPU saw the flow first.
-    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) -> u64;
+    /// Adds a packet to the counters of the SA's flow.
+    fn count_sa(&self, sa: Self::Sa, key: &SeenKey, src: &Addr, len: u32, now_ns: u64);
+
+    /// Adds a packet to the counters of a flow that no SA has: those share a bounded table. Hands back a moment at or after
+    /// which this CPU saw the flow first.
+    fn count_ghost(&self, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) -> u64;
 
     /// Adds a packet to the tunnel's counters.
     fn count_tunnel(&self, tunnel: u32, direction: Direction, len: u32);

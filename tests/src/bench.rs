@@ -3,8 +3,8 @@
 //! `path -> table -> cost -> report`: a row is one kind of frame, run beside the empty program, and the reason that the
 //! datapath counted for it. A row whose packets were not all judged as expected is an error, not a number.
 //!
-//! One frame is run again and again, so its flow is always in the cache: the cost of a large table under many flows
-//! does not show here.
+//! One frame is run again and again, so its flow is always in the cache. What a large table costs under many flows is in
+//! the rows of [`scale`]: there each packet has another SPI.
 
 pub mod control;
 pub mod cost;
@@ -12,7 +12,10 @@ pub mod cpu;
 pub mod path;
 pub mod program;
 pub mod report;
+pub mod scale;
 mod table;
+pub mod vary;
+pub mod yardstick;
 
 pub use report::Report;
 
@@ -23,22 +26,29 @@ use esp_common::{Action, Counter, Hook, Reason};
 use path::Path;
 use report::Row;
 use table::Table;
+use yardstick::Yardsticks;
 
 /// Measures every path on one CPU.
 ///
 /// # Errors
 /// The kernel refuses a program or a CPU, or judges a frame otherwise than its path expects.
-pub fn run(sampling: Sampling, cpu: Option<usize>) -> Result<Report> {
+pub fn run(
+    sampling: Sampling,
+    cpu: Option<usize>,
+    yards: Option<&Yardsticks>,
+    sas: &[u32],
+) -> Result<Report> {
     let cpu = cpu::pin(cpu)?;
     let mut kernel = Kernel::load(Constants::default())?;
     table::arm(&mut kernel)?;
-    let mut table = Table::open(&kernel)?;
+    let mut table = Table::default();
     let mut rows = Vec::new();
     for path in path::all() {
-        table.fill(&path)?;
+        table.fill(&mut kernel, &path)?;
         rows.push(row(&kernel, &path, sampling).with_context(|| format!("path {}", path.name))?);
     }
-    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, programs: program::sizes(&kernel)? })
+    let scaled = scale::run(sampling, cpu, yards, sas)?;
+    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, scaled, programs: program::sizes(&kernel)? })
 }
 
 fn row(kernel: &Kernel, path: &Path, sampling: Sampling) -> Result<Row> {

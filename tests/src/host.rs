@@ -4,7 +4,7 @@ use crate::{
     tables::{Bytes, Memory, Seen},
     world::World,
 };
-use esp_common::{Action, Hook, InnerKey, Settings};
+use esp_common::{Action, Hook, InnerKey};
 use esp_datapath::{Link, Place};
 
 /// Some time after the start of the clock, before any lease but one that has expired.
@@ -19,7 +19,7 @@ pub fn run(world: &World, hook: Hook, frame: &[u8], decrypted_by: Option<InnerKe
 }
 
 /// Sends one frame through `hook`.
-pub fn pass(memory: &Memory, place: &Place, hook: Hook, packet: &Bytes<'_>) -> Action {
+pub fn pass(memory: &Memory, place: &Place<'_>, hook: Hook, packet: &Bytes<'_>) -> Action {
     match hook {
         Hook::Xdp => esp_datapath::xdp(packet, memory, place),
         Hook::TcIngress => esp_datapath::tc_ingress(packet, memory, place),
@@ -29,8 +29,13 @@ pub fn pass(memory: &Memory, place: &Place, hook: Hook, packet: &Bytes<'_>) -> A
 
 /// Where the programs stand in `world`.
 #[must_use]
-pub fn place(world: &World) -> Place {
-    let settings: Settings = world.settings;
+pub fn place(world: &World) -> Place<'_> {
     let link = if world.constants.no_ethernet { Link::Ip } else { Link::Ethernet };
-    Place { iface: 0, link, outer_at_tc: world.constants.outer_at_tc, settings, now_ns: NOW_NS }
+    Place {
+        iface: 0,
+        link,
+        outer_at_tc: world.constants.outer_at_tc,
+        settings: &world.settings,
+        now_ns: NOW_NS,
+    }
 }

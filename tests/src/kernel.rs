@@ -1,5 +1,6 @@
 //! The programs in the running kernel, without pins and without interfaces: frames go in by `BPF_PROG_TEST_RUN`.
 
+mod beside;
 mod counts;
 mod tell;
 
@@ -8,6 +9,11 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader, TestRun as _,
     programs::{SchedClassifier, TestRunOptions, Xdp},
+};
+use beside::Beside;
+use esp_agent::{
+    config::Sizes,
+    datapath::{load, table::Table},
 };
 use esp_common::{Action, Hook, names};
 
@@ -36,6 +42,8 @@ impl Constants {
 pub struct Kernel {
     ebpf: Ebpf,
     told: World,
+    maps: Beside,
+    table: Table,
 }
 
 impl Kernel {
@@ -43,26 +51,44 @@ impl Kernel {
     ///
     /// Errors: the verifier's log, if it refuses one.
     pub fn load(constants: Constants) -> Result<Self> {
-        let mut ebpf = EbpfLoader::new()
-            .override_global(names::GLOBAL_OUTER_AT_TC, &u32::from(constants.outer_at_tc), true)
-            .override_global(names::GLOBAL_NO_ETHERNET, &u32::from(constants.no_ethernet), true)
-            .load(esp_agent::datapath::object::bytes()?)
-            .context("failed to load the object")?;
+        Self::sized(constants, &Sizes::default())
+    }
+
+    /// As [`Kernel::load`], with maps of other sizes.
+    ///
+    /// Errors: as there.
+    pub fn sized(constants: Constants, sizes: &Sizes) -> Result<Self> {
+        let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
+        let mut loader = EbpfLoader::new();
+        loader.override_global(names::GLOBAL_OUTER_AT_TC, &outer_at_tc, true).override_global(
+            names::GLOBAL_NO_ETHERNET,
+            &no_ethernet,
+            true,
+        );
+        load::size(&mut loader, sizes)?;
+        let mut ebpf =
+            loader.load(esp_agent::datapath::object::bytes()?).context("failed to load the object")?;
         for name in [names::PROG_XDP, names::PROG_EMPTY] {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("failed to load {name}"))?;
         }
-        for name in [names::PROG_TC_IN, names::PROG_TC_OUT] {
+        for name in [names::PROG_TC_IN, names::PROG_TC_OUT, names::PROG_CLOCK] {
             let program: &mut SchedClassifier =
                 ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("failed to load {name}"))?;
         }
-        Ok(Self { ebpf, told: World::default() })
+        let (maps, table) = Beside::of(&ebpf, sizes)?;
+        Ok(Self { ebpf, told: World::default(), maps, table })
     }
 
     /// The object, for maps that a test reads itself.
     pub fn ebpf(&self) -> &Ebpf {
         &self.ebpf
+    }
+
+    /// The table of SAs.
+    pub fn table(&self) -> &Table {
+        &self.table
     }
 
     /// Runs one frame through the program of `hook`; its verdict.

@@ -71,14 +71,32 @@ impl Memory {
     }
 }
 
+impl Memory {
+    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) -> u64 {
+        let mut seen = self.seen.borrow_mut();
+        let nothing = FlowCounter { packets: 0, bytes: 0, first_ns: now_ns, last_ns: now_ns, src: *src };
+        let flow = seen.flows.entry((*key, known)).or_insert(nothing);
+        flow.packets += 1;
+        flow.bytes += u64::from(len);
+        flow.last_ns = now_ns;
+        flow.first_ns
+    }
+}
+
 fn add(counter: &mut Counter, len: u32) {
     counter.packets += 1;
     counter.bytes += u64::from(len);
 }
 
 impl Tables for Memory {
+    type Sa = SaEntry;
+
     fn sa(&self, key: &FlowKey) -> Option<SaEntry> {
-        self.world.sas.get(key).copied()
+        self.world.sas.get(key).filter(|_| !key.spi.is_zero()).copied()
+    }
+
+    fn tunnel(&self, sa: SaEntry) -> u32 {
+        sa.tunnel
     }
 
     fn is_local(&self, addr: &Addr) -> bool {
@@ -87,6 +105,14 @@ impl Tables for Memory {
 
     fn inner(&self, key: &InnerKey) -> Option<RuleRange> {
         self.world.inner.get(key).copied()
+    }
+
+    fn rules(&self, table: RuleTable) -> RuleRange {
+        match table {
+            RuleTable::In => self.world.settings.rules_in,
+            RuleTable::Out => self.world.settings.rules_out,
+            RuleTable::Inner => RuleRange::default(),
+        }
     }
 
     fn first_rule(
@@ -109,14 +135,12 @@ impl Tables for Memory {
         self.world.inner_rules[index as usize].policy
     }
 
-    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) -> u64 {
-        let mut seen = self.seen.borrow_mut();
-        let nothing = FlowCounter { packets: 0, bytes: 0, first_ns: now_ns, last_ns: now_ns, src: *src };
-        let flow = seen.flows.entry((*key, known)).or_insert(nothing);
-        flow.packets += 1;
-        flow.bytes += u64::from(len);
-        flow.last_ns = now_ns;
-        flow.first_ns
+    fn count_sa(&self, _: SaEntry, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) {
+        self.count_flow(key, true, src, len, now_ns);
+    }
+
+    fn count_ghost(&self, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) -> u64 {
+        self.count_flow(key, false, src, len, now_ns)
     }
 
     fn count_tunnel(&self, tunnel: u32, direction: Direction, len: u32) {

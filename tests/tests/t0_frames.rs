@@ -156,7 +156,7 @@ fn keeps_the_rules(world: &World, frame: &[u8], decrypted: bool) -> Result<(), T
 }
 
 fn drops_only_what_it_may(
-    place: &Place,
+    place: &Place<'_>,
     reason: Reason,
     action: Action,
     seen: &Seen,
@@ -177,7 +177,7 @@ fn drops_only_what_it_may(
 /// A flow is counted exactly where its ESP is judged, as known exactly if an SA is there.
 fn counts_flows_once(
     world: &World,
-    place: &Place,
+    place: &Place<'_>,
     hook: Hook,
     reason: Reason,
     seen: &Seen,

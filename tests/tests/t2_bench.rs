@@ -6,7 +6,8 @@ use esp_tests::bench::{self, cost::Sampling, path};
 #[test]
 #[ignore = "T2: root, bpf"]
 fn every_path_has_a_row_with_its_verdict() {
-    let report = bench::run(Sampling { rounds: 2, repeat: 10 }, None).expect("a run of the harness");
+    let report =
+        bench::run(Sampling { rounds: 2, repeat: 10 }, None, None, &[1, 64]).expect("a run of the harness");
     // `run` itself fails where a frame ends elsewhere; here the rows are compared with the paths.
     let rows: Vec<_> = report.rows.iter().map(|row| (row.path, row.sas, row.reason, row.action)).collect();
     let paths: Vec<_> =
@@ -17,14 +18,17 @@ fn every_path_has_a_row_with_its_verdict() {
         assert!(net.min <= net.median && net.median <= net.max, "{row}");
         assert!(row.cost.empty.min > 0.0, "{row}");
     }
-    assert_eq!(report.programs.len(), Hook::ALL.len() + 1, "three programs and the empty one");
+    let scaled: Vec<_> = report.scaled.iter().map(|row| (row.sas, row.known)).collect();
+    assert_eq!(scaled, [(1, true), (1, false), (64, true), (64, false)]);
+    assert_eq!(report.programs.len(), Hook::ALL.len() + 2, "three programs, the empty one and the clock");
     assert!(report.programs.iter().all(|size| size.verified > 0), "{:?}", report.programs);
 }
 
 #[test]
 #[ignore = "T2: root, bpf"]
 fn both_forms_tell_the_same_rows() {
-    let report = bench::run(Sampling { rounds: 1, repeat: 1 }, None).expect("a run of the harness");
+    let report =
+        bench::run(Sampling { rounds: 1, repeat: 1 }, None, None, &[16]).expect("a run of the harness");
     let (text, json) = (report.to_string(), report.json());
     for row in json["paths"].as_array().expect("a list of paths") {
         let (path, reason) =
@@ -39,6 +43,7 @@ fn both_forms_tell_the_same_rows() {
 #[test]
 #[ignore = "T2: root, bpf"]
 fn a_cpu_that_is_not_there_is_an_error() {
-    let error = bench::run(Sampling { rounds: 1, repeat: 1 }, Some(1023)).expect_err("no such CPU");
+    let error =
+        bench::run(Sampling { rounds: 1, repeat: 1 }, Some(1023), None, &[]).expect_err("no such CPU");
     assert!(format!("{error:#}").contains("1023"), "{error:#}");
 }

@@ -221,7 +221,7 @@ fn rules_in_force(maps: &Maps) -> Result<(Vec<u8>, Vec<u8>)> {
 }
 
 fn map_sas(maps: &Maps) -> Result<BTreeSet<FlowKey>> {
-    Ok(maps.sas.keys().collect::<Result<_, _>>()?)
+    Ok(read::sas(maps)?.into_keys().collect())
 }
 
 fn kernel_sas(site: &Site) -> Result<BTreeSet<FlowKey>> {

@@ -1,6 +1,8 @@
 //! The agent comes and goes, the datapath stays: no packet and no count is lost.
 
 use anyhow::{Context, Result, ensure};
+use esp_agent::datapath::read;
+use esp_common::Hook;
 use esp_tests::{
     agent::{Agent, Binary, PATIENCE},
     attached,
@@ -131,6 +133,46 @@ fn after_a_clean_stop_the_datapath_counts_on_and_status_shows_it() -> Result<()>
     assert_eq!(status["guards"]["trusted"], false);
     let agent = site.agent()?.start()?;
     assert_eq!(packets(&agent.scrape()?, "xdp"), 12, "a restart begins where the last one ended");
+    Ok(())
+}
+
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
+fn what_an_agent_of_another_version_left_is_taken_over_and_no_packet_passes_unseen() -> Result<()> {
+    let site = site()?;
+    drop(site.agent()?.start()?);
+    // Its maps stay readable as long as they are open here.
+    let older = site.maps()?;
+    site.gateway.run_in(|| {
+        let ours = site.instance()?.pin_dir;
+        let name = ours.file_name().context("no name")?;
+        let versions = ours.ancestors().nth(2).context("no root")?;
+        std::fs::create_dir(versions.join("v1"))?;
+        Ok(std::fs::rename(&ours, versions.join("v1").join(name))?)
+    })?;
+    let traffic = Traffic::new();
+    let (agent, sent) = std::thread::scope(|scope| {
+        let end = StopAtEnd(&traffic);
+        let sender = scope.spawn(|| traffic.run(&site));
+        traffic.wait_sent(100)?;
+        let agent = site.agent()?.start()?;
+        traffic.wait_sent(100)?;
+        drop(end);
+        let sent = sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        anyhow::Ok((agent, sent))
+    })?;
+    for hook in [Hook::Xdp, Hook::TcIngress] {
+        wait::until_ok(PATIENCE, "the last packets", || {
+            let rows = read::reasons(&older)?;
+            let then: u64 = rows.iter().filter(|row| row.hook == hook).map(|row| row.counter.packets).sum();
+            let now = packets(&agent.scrape()?, hook.label());
+            ensure!(then > 0 && now > 0 && then + now == sent, "{hook:?}: {then} and {now} of {sent}");
+            Ok(())
+        })?;
+    }
+    one_program_for_each_hook(&site)?;
+    let pins = attached::pins(&site.gateway)?;
+    ensure!(!pins.iter().any(|pin| pin.iter().any(|part| part == "v1")), "{pins:?}");
     Ok(())
 }
 

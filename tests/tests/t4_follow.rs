@@ -1,8 +1,8 @@
 //! SAs that others install, change, expire, delete and flush reach the maps of the datapath.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use esp_agent::{
-    datapath::{maps::Maps, pins::Pins},
+    datapath::{maps::Maps, pins::Pins, read},
     instance::Instance,
 };
 use esp_common::{FlowKey, Spi};
@@ -71,11 +71,7 @@ impl Follower {
 
     fn knows(&self, spi: u32) -> Result<bool> {
         let key = FlowKey::new(IpAddr::V4(HERE).into(), Spi::new(spi));
-        match self.maps.sas.get(&key, 0) {
-            Ok(_) => Ok(true),
-            Err(aya::maps::MapError::KeyNotFound) => Ok(false),
-            Err(error) => Err(error).context("failed to read the table of SAs"),
-        }
+        Ok(read::sa(&self.maps, &key)?.is_some())
     }
 }
 

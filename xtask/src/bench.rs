@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the object, then `esp-bench` on this machine.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::bail;
@@ -13,6 +14,9 @@ pub(crate) struct Args {
     /// Measure the control plane with 10,000 SAs instead: a release build of the agent
     #[arg(long)]
     control: bool,
+    /// A directory with C yardsticks and a Makefile (target `all`, output `B`), to be run beside; built under target/
+    #[arg(long)]
+    yardsticks: Option<PathBuf>,
     /// Arguments for esp-bench, as `--json` or `--rounds 21`
     #[arg(last = true)]
     rest: Vec<OsString>,
@@ -32,5 +36,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             executables(cargo("build").args(["--release", "--package=esp-agent", "--bin=esp-agent"]))?;
         bench.arg("--control").env("ESP_AGENT", &named(&agent, "esp-agent")?.path);
     }
+    if let Some(dir) = &args.yardsticks {
+        bench.arg("--yardsticks").arg(yardsticks(dir)?);
+    }
     Ok(command::exit_code(command::status(bench.args(&args.rest))?))
+}
+
+/// Builds the yardsticks in `dir` to a place of ours; needs what their README names (clang, libbpf).
+fn yardsticks(dir: &Path) -> anyhow::Result<PathBuf> {
+    let out = workspace::root().join("target/yardsticks");
+    let mut assignment = OsString::from("B=");
+    assignment.push(&out);
+    command::run(Command::new("make").arg("-s").arg("-C").arg(dir).arg(assignment).arg("all"))?;
+    Ok(out)
 }

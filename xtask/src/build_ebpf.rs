@@ -1,6 +1,7 @@
 //! `cargo xtask build-ebpf`: the eBPF object, with BTF and line tables.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the object to [`workspace::bpf_object`].
+/// Builds the object that the build script of `esp-agent` embeds, the bench's driver beside it.
 pub(crate) fn build() -> anyhow::Result<()> {
     build_with("bpf")
 }
@@ -33,8 +34,12 @@ pub(crate) fn build() -> anyhow::Result<()> {
 fn build_with(feature: &str) -> anyhow::Result<()> {
     let toolchain = toolchain::find()?;
     command::run(for_bpf(&mut toolchain.cargo("build"), feature, FLAGS))?;
-    let built = workspace::bpf_dir().join(TARGET).join("release/esp");
-    publish(&fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?)
+    for name in ["esp", "esp-vary"] {
+        let built = workspace::bpf_dir().join(TARGET).join("release").join(name);
+        let object = fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
+        publish(&object, &workspace::bpf_dir().join(name).with_extension("o"))?;
+    }
+    Ok(())
 }
 
 /// Checks the eBPF program with clippy; warnings are errors.
@@ -44,22 +49,21 @@ pub(crate) fn clippy(toolchain: &Toolchain) -> anyhow::Result<()> {
 
 fn for_bpf<'a>(cargo: &'a mut Command, feature: &str, flags: &str) -> &'a mut Command {
     cargo
-        .args(["--package=esp-ebpf", "--bin=esp", "--release", "-Zbuild-std=core", "--features", feature])
+        .args(["--package=esp-ebpf", "--bins", "--release", "-Zbuild-std=core", "--features", feature])
         .args(["--target", TARGET, "--target-dir", "target/bpf"])
         .env("RUSTFLAGS", flags)
 }
 
 /// An object with the same content keeps its age, so that esp-agent is not built again.
-fn publish(object: &[u8]) -> anyhow::Result<()> {
-    let path = workspace::bpf_object();
-    if fs::read(&path).is_ok_and(|old| old == object) {
+fn publish(object: &[u8], path: &Path) -> anyhow::Result<()> {
+    if fs::read(path).is_ok_and(|old| old == object) {
         eprintln!("build-ebpf: {} is up to date", path.display());
         return Ok(());
     }
     // In two steps, because a build of esp-agent may read it at this moment.
     let fresh = path.with_extension("new");
     fs::write(&fresh, object)
-        .and_then(|()| fs::rename(&fresh, &path))
+        .and_then(|()| fs::rename(&fresh, path))
         .with_context(|| format!("failed to write {}", path.display()))?;
     eprintln!("build-ebpf: {} ({} bytes)", path.display(), object.len());
     Ok(())

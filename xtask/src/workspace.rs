@@ -13,11 +13,6 @@ pub(crate) fn bpf_dir() -> PathBuf {
     root().join("target/bpf")
 }
 
-/// The eBPF object that the build script of `esp-agent` embeds.
-pub(crate) fn bpf_object() -> PathBuf {
-    bpf_dir().join("esp.o")
-}
-
 /// Root of `cargo install` for the project's own tools.
 pub(crate) fn tools_dir() -> PathBuf {
     root().join("target/tools")

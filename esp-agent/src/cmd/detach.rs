@@ -3,7 +3,7 @@
 use crate::apply::apply;
 use crate::cli::Global;
 use crate::config::Desired;
-use crate::datapath::{attach, maps::Maps, pins::Pins, read};
+use crate::datapath::{attach, maps::Maps, pins::Pins, read, upgrade};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::plan::{Observed, Plan, teardown};
@@ -11,6 +11,7 @@ use crate::probe;
 use crate::record::Record;
 use crate::rotation::Rotations;
 use crate::xfrm::netlink::Netlink;
+use esp_common::IfaceSlot;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -64,16 +65,31 @@ pub async fn all(instance: &Instance) -> Result<Gone, Failure> {
 
 async fn programs(pins: &Pins) -> Result<Vec<String>, Failure> {
     let mut ifaces = Vec::new();
+    // An agent of an older version may have been the last to run.
+    for (_, old) in upgrade::older(pins) {
+        let slots = upgrade::slots(&old)?;
+        off(&old, slots.iter().filter(|slot| !slot.name().is_empty()), &mut ifaces).await?;
+        old.remove()?;
+    }
     if pins.exist() {
-        for (_, slot) in read::slots(&Maps::open(pins)?)? {
-            let ifindex =
-                nix::net::if_::if_nametoindex(slot.name()).ok().filter(|index| *index == slot.ifindex);
-            attach::detach(pins, &slot, ifindex).await?;
-            ifaces.push(slot.name().to_owned());
-        }
+        let slots = read::slots(&Maps::open(pins)?)?;
+        off(pins, slots.iter().map(|(_, slot)| slot), &mut ifaces).await?;
     }
     pins.remove()?;
     Ok(ifaces)
+}
+
+async fn off(
+    pins: &Pins,
+    slots: impl Iterator<Item = &IfaceSlot>,
+    ifaces: &mut Vec<String>,
+) -> Result<(), Failure> {
+    for slot in slots {
+        let ifindex = nix::net::if_::if_nametoindex(slot.name()).ok().filter(|index| *index == slot.ifindex);
+        attach::detach(pins, slot, ifindex).await?;
+        ifaces.push(slot.name().to_owned());
+    }
+    Ok(())
 }
 
 /// The directory lies on a tmpfs and holds nothing that is still needed: what cannot be removed does no harm.

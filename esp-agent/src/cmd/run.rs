@@ -3,7 +3,7 @@
 use crate::cli::{Global, Run};
 use crate::config::Config;
 use crate::control::server::Control;
-use crate::datapath::{attach, fill::Filler, load, maps::Maps};
+use crate::datapath::{attach, fill::Filler, load, maps::Maps, upgrade};
 use crate::engine::{Drift, Engine};
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -182,6 +182,10 @@ fn prepare(
 ) -> Result<Engine, Failure> {
     let pins = super::pins(&instance);
     load::maps(&pins, &config.sizes)?;
+    let mut maps = Maps::open(&pins)?;
+    for version in upgrade::take_over(&pins, &mut maps)? {
+        tracing::warn!("taking over from an agent with maps of version {version}: counters start anew");
+    }
     let mut rotations = Rotations::of(&instance)?;
     drop(rotations.take_over(&mut config));
     for row in rotations.rows() {
@@ -207,7 +211,8 @@ fn prepare(
     let netlink = Netlink::open()?;
     Ok(Engine {
         port: netlink.port(),
-        filler: Filler::open(Maps::open(&pins)?)?,
+        filler: Filler::open(maps)?,
+        clock: load::clock(&pins, &config.sizes)?,
         xfrm: Sequenced::new(Box::new(netlink), Ledger::of(&instance)?),
         record: Record::of(&instance)?,
         natt: Natt::default(),

@@ -108,6 +108,9 @@ pub enum DatapathError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The program that tells the time did not.
+    #[error("failed to ask the kernel for its count of jiffies")]
+    Clock(#[source] std::io::Error),
     /// The table of interfaces is full.
     #[error("no room for interface {0}: one agent has at most {max}", max = esp_common::names::IFACES)]
     TooManyIfaces(String),

@@ -5,17 +5,18 @@ use super::{
     image::{Change, Image, SaImage},
     maps::{Maps, on},
     ranges::Ranges,
+    table::{Beside, Table, annex},
     tunnels::Tunnels,
 };
-use esp_common::{Addr, FlowKey, InnerKey, Rule, RuleRange, SaEntry, Settings, names};
-use std::collections::BTreeMap;
+use esp_common::{Addr, FlowKey, InnerKey, Rule, RuleRange, SaEntry, SeenKey, Settings, names};
+use std::collections::{BTreeMap, HashSet};
 
 /// Keeps what the maps hold, so that a change costs what it changes.
 pub struct Filler {
     maps: Maps,
     tunnels: Tunnels,
     ranges: Ranges,
-    sas: BTreeMap<FlowKey, SaEntry>,
+    table: Table,
     locals: BTreeMap<Addr, u32>,
     inner: BTreeMap<InnerKey, RuleRange>,
     rules_in: Vec<Rule>,
@@ -29,6 +30,7 @@ impl Filler {
     /// Errors: a map cannot be read or written.
     pub fn open(mut maps: Maps) -> Result<Self, DatapathError> {
         let settings = maps.settings.get(&0, 0).map_err(on("read", names::MAP_SETTINGS))?;
+        maps.ghosts.prepare();
         let settings = Settings { abi: esp_common::ABI_VERSION, synced: 0, ..settings };
         maps.settings.set(0, settings, 0).map_err(on("write", names::MAP_SETTINGS))?;
         let inner: BTreeMap<_, _> =
@@ -36,7 +38,7 @@ impl Filler {
         Ok(Self {
             tunnels: Tunnels::read(&maps)?,
             ranges: Ranges::found(inner.values().copied()),
-            sas: maps.sas.iter().collect::<Result<_, _>>().map_err(on("read", names::MAP_SAS))?,
+            table: table(&mut maps)?,
             locals: maps.locals.iter().collect::<Result<_, _>>().map_err(on("read", names::MAP_LOCALS))?,
             inner,
             rules_in: held(&maps.rules_in, settings.rules_in, names::MAP_RULES_IN)?,
@@ -81,7 +83,7 @@ impl Filler {
         let inner = self.place_inner(&image.inner, &mut notes)?;
         sync(&mut self.maps.inner, &mut self.inner, inner, names::MAP_INNER, &mut notes)?;
         let sas = self.number_tunnels(&image.sas)?;
-        sync(&mut self.maps.sas, &mut self.sas, sas, names::MAP_SAS, &mut notes)?;
+        self.sync_sas(&sas, &mut notes)?;
         self.switch_rules(&image.rules_in, &image.rules_out)?;
         Ok(notes)
     }
@@ -103,17 +105,65 @@ impl Filler {
             }
         }
         for (key, entry) in self.number_tunnels(&change.sas)? {
-            if !put(&mut self.maps.sas, &mut self.sas, key, entry, names::MAP_SAS)? {
+            if !self.table.set(
+                &key,
+                &entry,
+                &mut Beside { sas: &mut self.maps.sas, flows: &mut self.maps.flows },
+            )? {
                 return Ok(false);
             }
         }
         for key in &change.gone {
-            take(&mut self.maps.sas, &mut self.sas, key, names::MAP_SAS)?;
+            self.table.remove(key, &mut Beside { sas: &mut self.maps.sas, flows: &mut self.maps.flows })?;
         }
         for key in &change.inner_gone {
             take(&mut self.maps.inner, &mut self.inner, key, names::MAP_INNER)?;
         }
         Ok(true)
+    }
+
+    /// Forgets flows whose SA is gone.
+    ///
+    /// Errors: a map cannot be read or written.
+    pub fn forget(&mut self, flows: &[SeenKey]) -> Result<(), DatapathError> {
+        let keys: Vec<_> = flows.iter().map(|flow| FlowKey::new(flow.dst, flow.spi)).collect();
+        let Maps { sas, flows: rows, .. } = &mut self.maps;
+        self.table.forget(&keys, &mut Beside { sas, flows: rows });
+        let gone: HashSet<_> = flows.iter().collect();
+        let listed = rows.keys().collect::<Result<Vec<_>, _>>().map_err(on("read", names::MAP_FLOWS))?;
+        for row in listed.iter().filter(|row| gone.contains(&SeenKey { pad: 0, ..**row })) {
+            match rows.remove(row) {
+                Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
+                Err(source) => return Err(on("remove from", names::MAP_FLOWS)(source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The table of SAs.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// As [`sync`] does with a map.
+    fn sync_sas(
+        &mut self,
+        wanted: &BTreeMap<FlowKey, SaEntry>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), DatapathError> {
+        let Maps { sas, flows, .. } = &mut self.maps;
+        let mut annex = Beside { sas, flows };
+        let gone: Vec<_> = self.table.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+        for key in gone {
+            self.table.remove(&key, &mut annex)?;
+        }
+        let mut full = 0_usize;
+        for (key, sa) in wanted {
+            full += usize::from(!self.table.set(key, sa, &mut annex)?);
+        }
+        note_full(names::MAP_SAS, full, notes);
+        Ok(())
     }
 
     fn number_tunnels(
@@ -219,10 +269,21 @@ where
     for (key, value) in wanted {
         full += usize::from(!put(map, held, key, value, name)?);
     }
+    note_full(name, full, notes);
+    Ok(())
+}
+
+fn note_full(name: &str, full: usize, notes: &mut Vec<String>) {
     if full > 0 {
         notes.push(format!("{FULL} {name}: {full} entries have no room; raise its size in [maps]"));
     }
-    Ok(())
+}
+
+/// The table of SAs as an earlier agent left it.
+pub(super) fn table(maps: &mut Maps) -> Result<Table, DatapathError> {
+    let (index, lines, cpus) = (maps.sa_index.clone(), maps.sa_lines.clone(), maps.reasons.cpus());
+    let Maps { sas, flows, sa_limit, .. } = maps;
+    Table::open(index, lines, cpus, *sa_limit, &mut Beside { sas, flows })
 }
 
 /// Puts one entry; false when it found no room.
@@ -245,7 +306,7 @@ where
             held.insert(key, value);
             Ok(true)
         }
-        Err(source) if is_full(&source) => Ok(false),
+        Err(source) if annex::is_full(&source) => Ok(false),
         Err(source) => Err(on("write", name)(source)),
     }
 }
@@ -270,11 +331,3 @@ fn take<K: aya::Pod + Ord, V: aya::Pod>(
 
 /// How a note about a full map begins: the picture is incomplete while one stands.
 pub const FULL: &str = "map is full:";
-
-/// `E2BIG`: a hash map without preallocation at its limit (kernel/bpf/hashtab.c).
-fn is_full(error: &aya::maps::MapError) -> bool {
-    let aya::maps::MapError::SyscallError(error) = error else {
-        return false;
-    };
-    error.io_error.raw_os_error() == Some(libc::E2BIG)
-}

@@ -104,12 +104,13 @@ fn flow_key(id: &SaId) -> FlowKey {
     FlowKey::new(id.dst.into(), id.spi)
 }
 
+/// None for what is not ESP. SPI 0 is never on the wire: an SA that waits for its keys has it.
 fn entry(picture: &Picture, observed: &ObservedSa) -> Option<(FlowKey, SaImage)> {
     let sa = &observed.sa;
     let offloaded = sa.offload.is_some_and(|offload| offload.packet);
     let flags = if offloaded { SaEntry::OFFLOADED } else { 0 };
     let tunnel = picture.tunnel(&sa.id).to_owned();
-    (sa.id.proto == ESP).then(|| (flow_key(&sa.id), SaImage { tunnel, flags }))
+    (sa.id.proto == ESP && !sa.id.spi.is_zero()).then(|| (flow_key(&sa.id), SaImage { tunnel, flags }))
 }
 
 #[cfg(test)]

@@ -1,21 +1,26 @@
 //! Maps made and pinned, programs accepted by the verifier; nothing attached yet.
 
-use super::{DatapathError, object, pins::Pins, resize};
+use super::{DatapathError, clock::Clock, cpus, object, pins::Pins, resize};
 use crate::config::Sizes;
 use aya::{
     Ebpf, EbpfLoader,
     programs::{SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
-use esp_common::names;
+use esp_common::{Shape, names, table::ghost_slots};
 
 /// Maps with a size of their own, and that size.
-pub(super) fn of_maps(sizes: &Sizes) -> [(&'static str, u32); 4] {
+pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 9] {
     [
+        (names::MAP_SA_INDEX, Shape::elements(sizes.sas)),
+        (names::MAP_SA_LINES, cpus * Shape::slots_for(sizes.sas)),
+        (names::MAP_REASONS, cpus * names::REASONS),
+        (names::MAP_HITS, cpus * names::HITS),
+        (names::MAP_TUNNELS, cpus * names::TUNNEL_COUNTERS),
         (names::MAP_SAS, sizes.sas),
         (names::MAP_INNER, sizes.sas),
         (names::MAP_FLOWS, sizes.flows),
-        (names::MAP_GHOSTS, sizes.ghosts),
+        (names::MAP_GHOSTS, 1 + cpus * ghost_slots(sizes.ghosts)),
     ]
 }
 
@@ -65,6 +70,13 @@ pub fn programs(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Load
     Ok(Loaded(ebpf))
 }
 
+/// Loads the program that tells what time jiffies have.
+///
+/// Errors: see [`DatapathError`].
+pub fn clock(pins: &Pins, sizes: &Sizes) -> Result<Clock, DatapathError> {
+    Clock::new(loader(pins, sizes, Constants { slot: 0, outer_at_tc: false, no_ethernet: false })?)
+}
+
 impl Loaded {
     /// What prints the lines that the datapath logged; `None` for the usual object, which logs nothing.
     pub fn log(&mut self) -> Option<FlushLog> {
@@ -98,10 +110,18 @@ fn loader(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Ebpf, Data
     for name in names::MAPS {
         loader.map_pin_path(name, pins.map(name));
     }
-    for (name, size) in of_maps(sizes) {
+    size(&mut loader, sizes)?;
+    loader.load(object::bytes()?).map_err(|error| DatapathError::Load(Box::new(error)))
+}
+
+/// Gives each map that has a size of its own that size.
+///
+/// Errors: the kernel does not tell how many CPUs there can be.
+pub fn size(loader: &mut EbpfLoader<'_>, sizes: &Sizes) -> Result<(), DatapathError> {
+    for (name, size) in of_maps(sizes, cpus::count()?) {
         loader.map_max_entries(name, size);
     }
-    loader.load(object::bytes()?).map_err(|error| DatapathError::Load(Box::new(error)))
+    Ok(())
 }
 
 fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
@@ -109,7 +129,10 @@ fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
     program.ok_or(DatapathError::NoProgram(names::PROG_XDP))
 }
 
-fn tc<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut SchedClassifier, DatapathError> {
+pub(super) fn tc<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut SchedClassifier, DatapathError> {
     let program = ebpf.program_mut(name).and_then(|program| program.try_into().ok());
     program.ok_or(DatapathError::NoProgram(name))
 }

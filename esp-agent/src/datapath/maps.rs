@@ -1,26 +1,42 @@
 //! The pinned maps, opened by name. They are read the same way whether an agent runs or not.
 
-use super::{DatapathError, pins::Pins};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap};
-use esp_common::{
-    Addr, Counter, FlowCounter, FlowKey, GuardKey, IfaceSlot, InnerKey, Rule, RuleRange, SaEntry, SeenKey,
-    Settings, StatName, TunnelName, names,
+use super::{
+    DatapathError,
+    flat::Flat,
+    ghosts::Ghosts,
+    mapped::Mapped,
+    pins::Pins,
+    table::{self, Lines},
 };
+use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuHashMap};
+use esp_common::{
+    Addr, Counter, FlowCounter, FlowKey, GuardKey, IfaceSlot, InnerKey, Rule, RuleRange, SeenKey, Settings,
+    StatName, TunnelName, names,
+};
+use std::sync::{Arc, atomic::Ordering};
 
 /// All maps of an instance.
 pub struct Maps {
     /// [`names::MAP_SETTINGS`].
     pub settings: Array<MapData, Settings>,
+    /// [`names::MAP_SA_INDEX`].
+    pub sa_index: Arc<Mapped>,
+    /// [`names::MAP_SA_LINES`].
+    pub sa_lines: Arc<Mapped>,
     /// [`names::MAP_SAS`].
-    pub sas: HashMap<MapData, FlowKey, SaEntry>,
+    pub sas: HashMap<MapData, FlowKey, u32>,
+    /// SAs that the table may hold.
+    pub sa_limit: u32,
     /// [`names::MAP_LOCALS`].
     pub locals: HashMap<MapData, Addr, u32>,
     /// [`names::MAP_FLOWS`].
     pub flows: PerCpuHashMap<MapData, SeenKey, FlowCounter>,
     /// [`names::MAP_GHOSTS`].
-    pub ghosts: PerCpuHashMap<MapData, SeenKey, FlowCounter>,
+    pub ghosts: Ghosts,
     /// [`names::MAP_REASONS`].
-    pub reasons: PerCpuArray<MapData, Counter>,
+    pub reasons: Flat,
+    /// [`names::MAP_HITS`].
+    pub hits: Flat,
     /// [`names::MAP_GUARD_HITS`].
     pub guard_hits: PerCpuHashMap<MapData, GuardKey, Counter>,
     /// [`names::MAP_RULES_IN`].
@@ -32,7 +48,7 @@ pub struct Maps {
     /// [`names::MAP_INNER_RULES`].
     pub inner_rules: Array<MapData, Rule>,
     /// [`names::MAP_TUNNELS`].
-    pub tunnels: PerCpuArray<MapData, Counter>,
+    pub tunnels: Flat,
     /// [`names::MAP_TUNNEL_NAMES`].
     pub tunnel_names: Array<MapData, TunnelName>,
     /// [`names::MAP_IFACES`].
@@ -48,19 +64,24 @@ impl Maps {
     ///
     /// Errors: [`DatapathError::OpenMap`] with the first that is not there or not permitted.
     pub fn open(pins: &Pins) -> Result<Self, DatapathError> {
+        let reasons = Flat::new(map(pins, names::MAP_REASONS)?, names::REASONS);
         Ok(Self {
             settings: open(pins, names::MAP_SETTINGS)?,
+            sa_index: Arc::new(map(pins, names::MAP_SA_INDEX)?),
+            sa_lines: Arc::new(map(pins, names::MAP_SA_LINES)?),
             sas: open(pins, names::MAP_SAS)?,
+            sa_limit: size(pins, names::MAP_SAS)?,
             locals: open(pins, names::MAP_LOCALS)?,
             flows: open(pins, names::MAP_FLOWS)?,
-            ghosts: open(pins, names::MAP_GHOSTS)?,
-            reasons: open(pins, names::MAP_REASONS)?,
+            ghosts: Ghosts::new(Arc::new(map(pins, names::MAP_GHOSTS)?), reasons.cpus()),
+            reasons,
+            hits: Flat::new(map(pins, names::MAP_HITS)?, names::HITS),
             guard_hits: open(pins, names::MAP_GUARD_HITS)?,
             rules_in: open(pins, names::MAP_RULES_IN)?,
             rules_out: open(pins, names::MAP_RULES_OUT)?,
             inner: open(pins, names::MAP_INNER)?,
             inner_rules: open(pins, names::MAP_INNER_RULES)?,
-            tunnels: open(pins, names::MAP_TUNNELS)?,
+            tunnels: Flat::new(map(pins, names::MAP_TUNNELS)?, names::TUNNEL_COUNTERS),
             tunnel_names: open(pins, names::MAP_TUNNEL_NAMES)?,
             ifaces: open(pins, names::MAP_IFACES)?,
             xfrm_stat: open(pins, names::MAP_XFRM_STAT)?,
@@ -69,7 +90,32 @@ impl Maps {
     }
 }
 
-fn open<M>(pins: &Pins, name: &'static str) -> Result<M, DatapathError>
+impl Maps {
+    /// The lines of the table of SAs.
+    #[must_use]
+    pub fn lines(&self) -> Lines {
+        // All of these maps are made for the same CPUs.
+        Lines::new(self.sa_lines.clone(), self.reasons.cpus())
+    }
+
+    /// [`esp_common::Shape::moves`].
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        let shape = (*self.sa_index).as_ref();
+        shape.get(table::MOVES).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+}
+
+fn map(pins: &Pins, name: &'static str) -> Result<Mapped, DatapathError> {
+    let failed = |source| DatapathError::OpenMap { name, dir: pins.dir().to_path_buf(), source };
+    Mapped::of(&MapData::from_pin(pins.map(name)).map_err(failed)?, name)
+}
+
+fn size(pins: &Pins, name: &'static str) -> Result<u32, DatapathError> {
+    MapInfo::from_pin(pins.map(name)).map(|info| info.max_entries()).map_err(on("look at", name))
+}
+
+pub(super) fn open<M>(pins: &Pins, name: &'static str) -> Result<M, DatapathError>
 where
     M: TryFrom<Map, Error = MapError>,
 {

@@ -1,9 +1,10 @@
 //! Where maps and links are pinned, so that they outlive the agent.
 
 use super::DatapathError;
-use esp_common::names;
+use esp_common::{ABI_VERSION, names};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -37,7 +38,21 @@ impl Pins {
     #[must_use]
     pub fn link(&self, iface: &str, program: &str) -> PathBuf {
         // bpffs refuses names with a dot, which VLAN interfaces have; a colon is no part of an interface name.
-        self.dir.join("links").join(format!("{}-{program}", iface.replace('.', ":")))
+        self.links().join(format!("{}-{program}", iface.replace('.', ":")))
+    }
+
+    /// Where all links are.
+    #[must_use]
+    pub fn links(&self) -> PathBuf {
+        self.dir.join("links")
+    }
+
+    /// The pins of the same instance by an agent of another ABI; `None` where nothing is named after the version.
+    #[must_use]
+    pub fn of_version(&self, version: u32) -> Option<Self> {
+        let (name, versioned) = (self.dir.file_name()?, self.dir.parent()?);
+        let ours = versioned.file_name()? == OsStr::new(&version_dir(ABI_VERSION));
+        ours.then(|| Self::new(versioned.with_file_name(version_dir(version)).join(name)))
     }
 
     /// True when the agent was set up here before.
@@ -77,6 +92,12 @@ impl Pins {
         }
         Ok(())
     }
+}
+
+/// Name of the directory of a version.
+#[must_use]
+pub fn version_dir(version: u32) -> String {
+    format!("v{version}")
 }
 
 fn remove_files(dir: &Path) -> Result<(), DatapathError> {

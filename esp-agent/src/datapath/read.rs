@@ -3,13 +3,18 @@
 use super::{
     DatapathError,
     maps::{Maps, on},
+    table::{Lines, Place, Row},
     tunnels,
 };
 use aya::maps::{MapData, PerCpuHashMap, PerCpuValues};
 use esp_common::{
-    Action, Addr, Counter, Direction, FlowCounter, GuardKey, Hook, IfaceSlot, Reason, SeenKey, Settings,
-    TUNNEL_DIRECTIONS, counter::reason_index, names,
+    Action, Counter, Direction, FlowCounter, FlowKey, Guard, GuardKey, Hook, IfaceSlot, Mode, Reason,
+    SaEntry, SeenKey, Settings, TUNNEL_DIRECTIONS,
+    counter::{hit_index, reason_index},
+    names,
+    table::entry_of,
 };
+use std::collections::{BTreeMap, HashMap};
 
 /// One flow.
 #[derive(Clone, Copy, Debug)]
@@ -41,16 +46,79 @@ pub struct ReasonCount {
 ///
 /// Errors: a map cannot be read.
 pub fn flows(maps: &Maps) -> Result<Vec<Flow>, DatapathError> {
-    let mut flows = Vec::new();
-    for (map, known, name) in
-        [(&maps.flows, true, names::MAP_FLOWS), (&maps.ghosts, false, names::MAP_GHOSTS)]
-    {
-        for (key, seen) in entries(map, name)? {
-            let seen = seen.iter().fold(NOTHING, |sum, cpu| merge(&sum, cpu));
-            flows.push(Flow { key, seen, known });
+    let mut flows: Vec<_> =
+        known(maps)?.into_iter().map(|(key, seen)| Flow { key, seen, known: true }).collect();
+    flows.extend(maps.ghosts.rows().into_iter().map(|(key, seen)| Flow { key, seen, known: false }));
+    Ok(flows)
+}
+
+/// Readings of lines and rows together, until counts moved between them in none of them.
+const READINGS: u32 = 8;
+
+fn known(maps: &Maps) -> Result<Vec<Row>, DatapathError> {
+    let mut rows = Vec::new();
+    for _ in 0..READINGS {
+        let before = maps.moves();
+        rows = in_lines(&maps.lines());
+        join(&mut rows, entries(&maps.flows, names::MAP_FLOWS)?);
+        if before.is_multiple_of(2) && maps.moves() == before {
+            break;
         }
     }
-    Ok(flows)
+    Ok(rows)
+}
+
+/// What the lines of SAs have counted.
+#[must_use]
+pub fn in_lines(lines: &Lines) -> Vec<Row> {
+    (0..lines.slots()).flat_map(|slot| lines.rows(slot)).collect()
+}
+
+/// Adds what the map of flows has; rows of one flow become one.
+fn join(rows: &mut Vec<Row>, entries: Vec<(SeenKey, PerCpuValues<FlowCounter>)>) {
+    let mut more: HashMap<SeenKey, FlowCounter> = HashMap::new();
+    for (key, values) in entries {
+        let sum = more.entry(SeenKey { pad: 0, ..key }).or_insert(FlowCounter::NOTHING);
+        *sum = sum.merge(&merged(&values));
+    }
+    if !more.is_empty() {
+        for (key, seen) in rows.iter_mut() {
+            if let Some(sum) = more.remove(key) {
+                *seen = seen.merge(&sum);
+            }
+        }
+    }
+    rows.extend(more);
+}
+
+/// The SAs that the datapath knows.
+///
+/// Errors: a map cannot be read.
+pub fn sas(maps: &Maps) -> Result<BTreeMap<FlowKey, SaEntry>, DatapathError> {
+    let lines = maps.lines();
+    let mut sas: BTreeMap<_, _> = lines.named((*maps.sa_index).as_ref()).collect();
+    for row in maps.sas.iter() {
+        let (key, slot) = row.map_err(on("read", names::MAP_SAS))?;
+        sas.insert(key, entry_of(lines.get(0, slot).meta));
+    }
+    Ok(sas)
+}
+
+/// One SA of them.
+///
+/// Errors: a map cannot be read.
+pub fn sa(maps: &Maps, key: &FlowKey) -> Result<Option<SaEntry>, DatapathError> {
+    let lines = maps.lines();
+    let slot = match lines.find((*maps.sa_index).as_ref(), key) {
+        Place::Line(slot) => slot,
+        Place::Nowhere => return Ok(None),
+        Place::Stash => match maps.sas.get(key, 0) {
+            Ok(slot) => slot,
+            Err(aya::maps::MapError::KeyNotFound) => return Ok(None),
+            Err(source) => return Err(on("read", names::MAP_SAS)(source)),
+        },
+    };
+    Ok(Some(entry_of(lines.get(0, slot).meta)))
 }
 
 /// All reasons that were counted.
@@ -63,8 +131,7 @@ pub fn reasons(maps: &Maps) -> Result<Vec<ReasonCount>, DatapathError> {
             for reason in Reason::ALL.iter().copied() {
                 for action in Action::ALL {
                     let index = reason_index(slot, hook, reason, action);
-                    let values = maps.reasons.get(&index, 0).map_err(on("read", names::MAP_REASONS))?;
-                    let counter = sum(&values);
+                    let counter = maps.reasons.sum(index);
                     if counter.packets > 0 {
                         counts.push(ReasonCount { slot, hook, reason, action, counter });
                     }
@@ -80,7 +147,17 @@ pub fn reasons(maps: &Maps) -> Result<Vec<ReasonCount>, DatapathError> {
 /// Errors: a map cannot be read.
 pub fn guard_hits(maps: &Maps) -> Result<Vec<(GuardKey, Counter)>, DatapathError> {
     let hits = entries(&maps.guard_hits, names::MAP_GUARD_HITS)?;
-    Ok(hits.into_iter().map(|(key, values)| (key, sum(&values))).collect())
+    let mut hits: Vec<_> = hits.into_iter().map(|(key, values)| (key, sum(&values))).collect();
+    for guard in Guard::ALL {
+        for mode in [Mode::Observe, Mode::Enforce] {
+            let counter = maps.hits.sum(hit_index(guard, mode));
+            if counter.packets > 0 {
+                let key = GuardKey { policy: 0, guard: guard.as_raw(), mode: mode.as_raw(), pad: [0; 2] };
+                hits.push((key, counter));
+            }
+        }
+    }
+    Ok(hits)
 }
 
 /// Totals of all tunnels, in and out.
@@ -91,8 +168,7 @@ pub fn tunnels(maps: &Maps) -> Result<Vec<(String, Direction, Counter)>, Datapat
     for (number, name) in tunnels::list(maps)? {
         for direction in Direction::ALL {
             let index = number * TUNNEL_DIRECTIONS + u32::from(direction.as_raw());
-            let values = maps.tunnels.get(&index, 0).map_err(on("read", names::MAP_TUNNELS))?;
-            totals.push((name.clone(), direction, sum(&values)));
+            totals.push((name.clone(), direction, maps.tunnels.sum(index)));
         }
     }
     Ok(totals)
@@ -175,19 +251,8 @@ where
 /// Steps of one walk: four times the largest table that a configuration may ask for.
 const WALK_LIMIT: usize = 4 << 20;
 
-const NOTHING: FlowCounter =
-    FlowCounter { packets: 0, bytes: 0, first_ns: 0, last_ns: 0, src: Addr::UNSPECIFIED };
-
-/// Adds up two CPUs: the earlier first packet names the source.
-fn merge(a: &FlowCounter, b: &FlowCounter) -> FlowCounter {
-    let earlier = if b.packets > 0 && (a.packets == 0 || b.first_ns < a.first_ns) { b } else { a };
-    FlowCounter {
-        packets: a.packets + b.packets,
-        bytes: a.bytes + b.bytes,
-        first_ns: earlier.first_ns,
-        last_ns: a.last_ns.max(b.last_ns),
-        src: earlier.src,
-    }
+fn merged(values: &PerCpuValues<FlowCounter>) -> FlowCounter {
+    values.iter().fold(FlowCounter::NOTHING, |sum, cpu| sum.merge(cpu))
 }
 
 fn sum(values: &PerCpuValues<Counter>) -> Counter {

@@ -3,32 +3,57 @@
 //! The loader would keep the old one without a word (aya 0.14 ignores a changed size when it finds a pin).
 
 use super::{
-    DatapathError, load,
-    maps::on,
+    DatapathError, cpus, fill,
+    ghosts::Ghosts,
+    load,
+    mapped::Mapped,
+    maps::{Maps, on},
     pins::{Pins, pin},
+    table::{Beside, Lines, Row},
 };
 use crate::config::Sizes;
 use aya::maps::{Map, MapData, MapInfo, PerCpuHashMap, PerCpuValues};
-use esp_common::{FlowCounter, SeenKey, names};
+use esp_common::{FlowCounter, FlowKey, SeenKey, names};
+use std::{collections::HashMap, sync::Arc};
 
 /// Counts that were taken out of maps which are made anew.
-pub(super) type Saved = Vec<(&'static str, Vec<(SeenKey, PerCpuValues<FlowCounter>)>)>;
+pub(super) struct Saved {
+    flows: Vec<PerCpuRow>,
+    lines: Vec<Row>,
+    ghosts: Vec<Row>,
+}
 
-/// Unpins maps of another size and keeps their counts. The table of SAs is the agent's to fill: it needs no keeping.
+type PerCpuRow = (SeenKey, PerCpuValues<FlowCounter>);
+
+/// The parts of the table of SAs: one of another size makes all of them anew.
+const TABLE: [&str; 3] = [names::MAP_SA_INDEX, names::MAP_SA_LINES, names::MAP_SAS];
+
+/// Unpins maps of another size and keeps their counts. What the agent fills needs no keeping.
 pub(super) fn save(pins: &Pins, sizes: &Sizes) -> Result<Saved, DatapathError> {
-    let mut saved = Vec::new();
-    for (name, size) in load::of_maps(sizes) {
+    let mut saved = Saved { flows: Vec::new(), lines: Vec::new(), ghosts: Vec::new() };
+    let sizes = load::of_maps(sizes, cpus::count()?);
+    let mut other = Vec::new();
+    for (name, size) in sizes {
+        if is_other(pins, name, size)? {
+            other.push(name);
+        }
+    }
+    if TABLE.iter().any(|name| other.contains(name)) {
+        saved.lines = lines(pins)?;
+        other.extend(TABLE);
+    }
+    for name in other {
         let path = pins.map(name);
         if !path.exists() {
             continue;
         }
-        let info = MapInfo::from_pin(&path).map_err(on("look at", name))?;
-        if info.max_entries() == size {
-            continue;
+        if name == names::MAP_FLOWS {
+            saved.flows = flows(pins)?.iter().collect::<Result<_, _>>().map_err(on("read", name))?;
         }
-        if name == names::MAP_FLOWS || name == names::MAP_GHOSTS {
-            let counts = flows(pins, name)?.iter().collect::<Result<_, _>>().map_err(on("read", name))?;
-            saved.push((name, counts));
+        if name == names::MAP_GHOSTS {
+            let map = MapData::from_pin(&path).map_err(on("open", name))?;
+            let ghosts = Ghosts::new(Arc::new(Mapped::of(&map, name)?), cpus::count()?);
+            saved.ghosts = ghosts.rows().into_iter().collect();
         }
         std::fs::remove_file(&path).map_err(|source| pin("remove", &path, source))?;
     }
@@ -37,20 +62,54 @@ pub(super) fn save(pins: &Pins, sizes: &Sizes) -> Result<Saved, DatapathError> {
 
 /// Puts them back. What the smaller of two sizes cannot hold is dropped, oldest map order first.
 pub(super) fn restore(pins: &Pins, saved: Saved) -> Result<(), DatapathError> {
-    for (name, counts) in saved {
-        let mut map = flows(pins, name)?;
+    let name = names::MAP_FLOWS;
+    if !saved.flows.is_empty() {
+        let mut map = flows(pins)?;
         let room = MapInfo::from_pin(pins.map(name)).map_err(on("look at", name))?.max_entries() as usize;
-        for (key, values) in counts.into_iter().rev().take(room) {
+        for (key, values) in saved.flows.into_iter().rev().take(room) {
             map.insert(key, values, 0).map_err(on("write", name))?;
         }
     }
-    Ok(())
+    if saved.lines.is_empty() && saved.ghosts.is_empty() {
+        return Ok(());
+    }
+    let mut maps = Maps::open(pins)?;
+    maps.ghosts.restore(saved.ghosts);
+    restore_lines(&mut maps, saved.lines)
 }
 
-fn flows(
-    pins: &Pins,
-    name: &'static str,
-) -> Result<PerCpuHashMap<MapData, SeenKey, FlowCounter>, DatapathError> {
+fn restore_lines(maps: &mut Maps, rows: Vec<Row>) -> Result<(), DatapathError> {
+    let mut table = fill::table(maps)?;
+    let Maps { sas, flows, .. } = maps;
+    let mut by_sa: HashMap<FlowKey, Vec<Row>> = HashMap::new();
+    for row in rows {
+        by_sa.entry(FlowKey::new(row.0.dst, row.0.spi)).or_default().push(row);
+    }
+    let mut annex = Beside { sas, flows };
+    by_sa.iter().try_for_each(|(key, rows)| table.restore(key, rows, &mut annex))
+}
+
+/// A map that is not there although others of the instance are was lost on the way to another size.
+fn is_other(pins: &Pins, name: &'static str, size: u32) -> Result<bool, DatapathError> {
+    let path = pins.map(name);
+    if !path.exists() {
+        return Ok(pins.exist());
+    }
+    Ok(MapInfo::from_pin(&path).map_err(on("look at", name))?.max_entries() != size)
+}
+
+fn lines(pins: &Pins) -> Result<Vec<Row>, DatapathError> {
+    let name = names::MAP_SA_LINES;
+    if !pins.map(name).exists() {
+        return Ok(Vec::new());
+    }
+    let map = MapData::from_pin(pins.map(name)).map_err(on("open", name))?;
+    let lines = Lines::new(Arc::new(Mapped::of(&map, name)?), cpus::count()?);
+    Ok((0..lines.slots()).flat_map(|slot| lines.rows(slot)).collect())
+}
+
+fn flows(pins: &Pins) -> Result<PerCpuHashMap<MapData, SeenKey, FlowCounter>, DatapathError> {
+    let name = names::MAP_FLOWS;
     let map = MapData::from_pin(pins.map(name)).and_then(Map::from_map_data);
     map.and_then(PerCpuHashMap::try_from).map_err(on("open", name))
 }

@@ -36,6 +36,6 @@ impl Engine {
         let observed = self.observe()?;
         self.reconcile(observed)?;
         let mut picture = self.shared.picture();
-        Ok(sweep::flows(self.filler.maps_mut(), &mut picture, clock::monotonic_ns())?)
+        Ok(sweep::flows(&mut self.filler, &mut picture, clock::monotonic_ns())?)
     }
 }

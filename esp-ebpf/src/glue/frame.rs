@@ -34,6 +34,20 @@ const TCP: u8 = 6;
 /// `AF_INET`.
 const AF_INET: u16 = 2;
 
+/// One load instruction.
+macro_rules! load {
+    ($size:literal, $at:expr) => {{
+        let value: u64;
+        core::arch::asm!(
+            concat!("{0} = *(", $size, " *)({1} + 0)"),
+            lateout(reg) value,
+            in(reg) $at,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+        value
+    }};
+}
+
 /// A frame in the kernel's memory.
 pub(crate) struct Frame {
     data: usize,
@@ -99,8 +113,8 @@ impl Packet for Frame {
         if start.wrapping_add(N) > self.end {
             return None;
         }
-        // SAFETY: the line above proved that N bytes from `start` lie before the frame's end; bytes have no alignment.
-        Some(unsafe { (start as *const [u8; N]).read() })
+        // SAFETY: the line above proved that N bytes from `start` lie before the frame's end.
+        Some(unsafe { bytes(start) })
     }
 
     #[inline(always)] // one load
@@ -133,6 +147,41 @@ impl Packet for Frame {
     fn kernel_has(&self, dst: &Addr, spi: Spi) -> Option<bool> {
         sad::has(self.xdp?, dst, spi)
     }
+}
+
+/// `N` bytes of a packet, in as few loads as there can be. LLVM takes words of unknown alignment byte by byte for BPF; the
+/// kernel allows them at any address where the machine does (`NET_IP_ALIGN` makes up for it where it does not).
+///
+/// # Safety
+/// The verifier has seen that the bytes are in the packet.
+#[inline(always)] // as above
+unsafe fn bytes<const N: usize>(start: usize) -> [u8; N] {
+    let (mut bytes, mut done) = ([0; N], 0);
+    while let Some(word) = chunk::<8>(&mut bytes, done) {
+        // SAFETY: as the caller says, here and below.
+        *word = unsafe { load!("u64", start.wrapping_add(done)) }.to_ne_bytes();
+        done = done.wrapping_add(8);
+    }
+    if let Some(word) = chunk::<4>(&mut bytes, done) {
+        // SAFETY: as above.
+        *word = (unsafe { load!("u32", start.wrapping_add(done)) } as u32).to_ne_bytes();
+        done = done.wrapping_add(4);
+    }
+    if let Some(word) = chunk::<2>(&mut bytes, done) {
+        // SAFETY: as above.
+        *word = (unsafe { load!("u16", start.wrapping_add(done)) } as u16).to_ne_bytes();
+        done = done.wrapping_add(2);
+    }
+    if let Some([byte]) = chunk::<1>(&mut bytes, done) {
+        // SAFETY: as above.
+        *byte = unsafe { load!("u8", start.wrapping_add(done)) } as u8;
+    }
+    bytes
+}
+
+#[inline(always)] // folds into constants
+fn chunk<const N: usize>(bytes: &mut [u8], at: usize) -> Option<&mut [u8; N]> {
+    bytes.get_mut(at..)?.first_chunk_mut()
 }
 
 /// The same value, as one that the compiler cannot work out again. The verifier knows a checked pointer by the register

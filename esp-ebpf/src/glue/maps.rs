@@ -1,17 +1,16 @@
 //! The maps, and [`Tables`] over them. Names and sizes are those of [`esp_common::names`].
 
-use super::search;
+use super::{counters, ghosts, sas, search};
 use aya_ebpf::{
-    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
-    btf_maps::{Array, HashMap, LruPerCpuHashMap, PerCpuArray, PerCpuHashMap},
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap},
+    helpers::generated::bpf_get_smp_processor_id,
     macros::btf_map,
 };
 use esp_common::{
     Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, IfaceSlot, InnerKey, Reason,
-    Rule, RuleRange, RuleTable, SaEntry, SeenKey, Selector, Settings, StatName, TUNNEL_DIRECTIONS,
-    TunnelName,
-    counter::{REASON_COUNTERS_PER_IFACE, reason_index},
-    names,
+    Rule, RuleRange, RuleTable, SaLine, SeenKey, Selector, Settings, StatName, TUNNEL_DIRECTIONS, TunnelName,
+    counter::reason_index, names,
 };
 use esp_datapath::Tables;
 
@@ -21,19 +20,12 @@ const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
-static SAS: HashMap<FlowKey, SaEntry, { names::SAS as usize }, ON_DEMAND> = HashMap::new();
-#[btf_map]
 static LOCALS: HashMap<Addr, u32, { names::LOCALS as usize }, ON_DEMAND> = HashMap::new();
 #[btf_map]
-static FLOWS: PerCpuHashMap<SeenKey, FlowCounter, { names::FLOWS as usize }, ON_DEMAND> =
+pub(super) static FLOWS: PerCpuHashMap<SeenKey, FlowCounter, { names::FLOWS as usize }, ON_DEMAND> =
     PerCpuHashMap::new();
 #[btf_map]
-static GHOSTS: LruPerCpuHashMap<SeenKey, FlowCounter, { names::GHOSTS as usize }> = LruPerCpuHashMap::new();
-#[btf_map]
-static REASONS: PerCpuArray<Counter, { (names::IFACES * REASON_COUNTERS_PER_IFACE) as usize }> =
-    PerCpuArray::new();
-#[btf_map]
-static GUARD_HITS: PerCpuHashMap<GuardKey, Counter, { names::GUARD_HITS as usize }, ON_DEMAND> =
+pub(super) static GUARD_HITS: PerCpuHashMap<GuardKey, Counter, { names::GUARD_HITS as usize }, ON_DEMAND> =
     PerCpuHashMap::new();
 #[btf_map]
 pub(super) static RULES_IN: Array<Rule, { (2 * names::RULES) as usize }> = Array::new();
@@ -44,15 +36,13 @@ static INNER: HashMap<InnerKey, RuleRange, { names::SAS as usize }, ON_DEMAND> =
 #[btf_map]
 pub(super) static INNER_RULES: Array<Rule, { names::INNER_RULES as usize }> = Array::new();
 #[btf_map]
-static TUNNELS: PerCpuArray<Counter, { (names::TUNNELS * TUNNEL_DIRECTIONS) as usize }> = PerCpuArray::new();
-#[btf_map]
 static TUNNEL_NAMES: Array<TunnelName, { names::TUNNELS as usize }> = Array::new();
 #[btf_map]
 static IFACES: Array<IfaceSlot, { names::IFACES as usize }> = Array::new();
 #[btf_map]
 static XFRM_STAT: HashMap<StatName, u64, { names::XFRM_STATS as usize }, ON_DEMAND> = HashMap::new();
 #[btf_map]
-static LOST: PerCpuArray<u64, { names::LOST as usize }> = PerCpuArray::new();
+pub(super) static LOST: PerCpuArray<u64, { names::LOST as usize }> = PerCpuArray::new();
 
 /// Keeps the maps in the object that only the agent fills and reads.
 #[used]
@@ -62,31 +52,63 @@ static AGENT_MAPS: (
     &HashMap<StatName, u64, { names::XFRM_STATS as usize }, ON_DEMAND>,
 ) = (&TUNNEL_NAMES, &IFACES, &XFRM_STAT);
 
-/// The settings in force; without them all guards are off.
+/// The settings in force.
 #[inline(always)] // an inlined array lookup
-pub(crate) fn settings() -> Settings {
-    SETTINGS.get(0).copied().unwrap_or_default()
+pub(crate) fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0)
 }
 
-/// [`Tables`] over the maps of this object.
-pub(crate) struct Maps;
+/// [`Tables`] over the maps of this object, on one CPU.
+pub(crate) struct Maps {
+    cpu: u32,
+}
+
+impl Maps {
+    #[inline(always)] // one helper call
+    pub(crate) fn of_this_cpu() -> Self {
+        // SAFETY: the helper takes no argument; XDP and TC run with migration disabled.
+        Self { cpu: unsafe { bpf_get_smp_processor_id() } }
+    }
+}
 
 impl Tables for Maps {
-    #[inline(always)] // one helper call
-    fn sa(&self, key: &FlowKey) -> Option<SaEntry> {
-        // SAFETY: the value is copied at once; the agent replaces it in one eight-byte write.
-        unsafe { SAS.get(key) }.copied()
+    type Sa = *mut SaLine;
+
+    #[inline(always)] // inlined array lookups
+    fn sa(&self, key: &FlowKey) -> Option<*mut SaLine> {
+        sas::find(self.cpu, key)
+    }
+
+    #[inline(always)] // one load
+    fn tunnel(&self, sa: *mut SaLine) -> u32 {
+        sas::tunnel(sa)
     }
 
     #[inline(always)] // one helper call
     fn is_local(&self, addr: &Addr) -> bool {
-        LOCALS.get_ptr(addr).is_some()
+        // The address of a copy escapes: the packet's own stays in registers, as elsewhere here.
+        let addr = *addr;
+        LOCALS.get_ptr(&addr).is_some()
     }
 
     #[inline(always)] // one helper call
     fn inner(&self, key: &InnerKey) -> Option<RuleRange> {
         // SAFETY: the value is copied at once; the agent replaces it in one eight-byte write.
         unsafe { INNER.get(key) }.copied()
+    }
+
+    #[inline(always)] // one load
+    fn rules(&self, table: RuleTable) -> RuleRange {
+        let Some(settings) = settings() else {
+            return RuleRange::default();
+        };
+        let range = match table {
+            RuleTable::In => &raw const settings.rules_in,
+            RuleTable::Out => &raw const settings.rules_out,
+            RuleTable::Inner => return RuleRange::default(),
+        };
+        // SAFETY: a pointer into the map. One load of eight bytes, as the agent stores it: half of another range is none.
+        bytemuck::cast(unsafe { range.cast::<u64>().read_volatile() })
     }
 
     #[inline(always)] // only a call
@@ -105,98 +127,35 @@ impl Tables for Maps {
         INNER_RULES.get(index).map_or(0, |rule| rule.policy)
     }
 
+    #[inline(always)] // a few additions
+    fn count_sa(&self, sa: *mut SaLine, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) {
+        if !sas::count(sa, key, src, len, now_ns) {
+            let (key, src) = (*key, *src);
+            counters::count_flow(&key, &src, len, now_ns);
+        }
+    }
+
     #[inline(always)] // only a call
-    fn count_flow(&self, key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) -> u64 {
-        count_flow(key, known, src, len, now_ns)
+    fn count_ghost(&self, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) -> u64 {
+        // Copies: the addresses of these escape, those of the packet's fields stay in registers.
+        let (key, src) = (*key, *src);
+        ghosts::count(self.cpu, &key, &src, len, now_ns)
     }
 
     #[inline(always)] // one lookup
     fn count_tunnel(&self, tunnel: u32, direction: Direction, len: u32) {
         let index = tunnel.wrapping_mul(TUNNEL_DIRECTIONS).wrapping_add(u32::from(direction.as_raw()));
-        if let Some(counter) = TUNNELS.get_ptr_mut(index) {
-            add(counter, len);
-        }
+        counters::tunnel(self.cpu, index, len);
     }
 
-    #[inline(always)] // only a call
+    #[inline(always)] // one lookup, seldom a call
     fn count_guard(&self, key: &GuardKey, len: u32) {
-        count_guard(key, len);
+        counters::count_guard(self.cpu, key, len);
     }
 
     #[inline(always)] // one lookup
     fn count_reason(&self, hook: Hook, reason: Reason, action: Action, len: u32) {
         let slot = super::place::iface();
-        if let Some(counter) = REASONS.get_ptr_mut(reason_index(slot, hook, reason, action)) {
-            add(counter, len);
-        }
-    }
-}
-
-#[inline(never)] // its new entry would take 48 of the caller's 512 bytes of stack
-fn count_flow(key: &SeenKey, known: bool, src: &Addr, len: u32, now_ns: u64) -> u64 {
-    let find = || if known { FLOWS.get_ptr_mut(key) } else { GHOSTS.get_ptr_mut(key) };
-    if let Some(counter) = find() {
-        return add_flow(counter, src, len, now_ns);
-    }
-    let first =
-        FlowCounter { packets: 1, bytes: u64::from(len), first_ns: now_ns, last_ns: now_ns, src: *src };
-    let flags = u64::from(BPF_NOEXIST);
-    let put = if known { FLOWS.insert(key, first, flags) } else { GHOSTS.insert(key, first, flags) };
-    if put.is_ok() {
-        #[cfg(feature = "log")]
-        aya_log_ebpf::info!((), "new flow: spi {:x}, known {}", key.spi.number(), u32::from(known));
-        return now_ns;
-    }
-    // Another CPU was first with the entry, or there is no room.
-    let Some(counter) = find() else {
-        lost(if known { names::LOST_FLOWS } else { names::LOST_GHOSTS });
-        return now_ns;
-    };
-    add_flow(counter, src, len, now_ns)
-}
-
-#[inline(never)] // as above
-fn count_guard(key: &GuardKey, len: u32) {
-    if let Some(counter) = GUARD_HITS.get_ptr_mut(key) {
-        return add(counter, len);
-    }
-    let first = Counter { packets: 1, bytes: u64::from(len) };
-    if GUARD_HITS.insert(key, first, u64::from(BPF_NOEXIST)).is_ok() {
-        return;
-    }
-    match GUARD_HITS.get_ptr_mut(key) {
-        Some(counter) => add(counter, len),
-        None => lost(names::LOST_GUARD_HITS),
-    }
-}
-
-#[inline(always)] // two additions
-fn add(counter: *mut Counter, len: u32) {
-    // SAFETY: a non-null pointer into this CPU's own copy of the value; XDP and TC run with migration disabled.
-    unsafe {
-        (*counter).packets = (*counter).packets.wrapping_add(1);
-        (*counter).bytes = (*counter).bytes.wrapping_add(u64::from(len));
-    }
-}
-
-#[inline(always)] // as above
-fn add_flow(counter: *mut FlowCounter, src: &Addr, len: u32, now_ns: u64) -> u64 {
-    // SAFETY: as in `add`.
-    unsafe {
-        if (*counter).packets == 0 {
-            (*counter).first_ns = now_ns;
-            (*counter).src = *src;
-        }
-        (*counter).packets = (*counter).packets.wrapping_add(1);
-        (*counter).bytes = (*counter).bytes.wrapping_add(u64::from(len));
-        (*counter).last_ns = now_ns;
-        (*counter).first_ns
-    }
-}
-
-fn lost(index: u32) {
-    if let Some(counter) = LOST.get_ptr_mut(index) {
-        // SAFETY: as in `add`.
-        unsafe { *counter = (*counter).wrapping_add(1) };
+        counters::reason(self.cpu, reason_index(slot, hook, reason, action), len);
     }
 }

@@ -1,7 +1,7 @@
 //! Constants that the loader sets for each interface, and the settings in force.
 
 use super::maps::settings;
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::generated::bpf_jiffies64;
 use core::ptr::read_volatile;
 use esp_datapath::{Link, Place};
 
@@ -15,17 +15,19 @@ static OUTER_AT_TC: u32 = 0;
 #[unsafe(no_mangle)]
 static NO_ETHERNET: u32 = 0;
 
-/// Reads all of them, once for each packet.
+/// Where this program stands; `None`, which never is, passes the packet.
 #[inline(always)] // the loads of constants fold into the programs
-pub(crate) fn place() -> Place {
-    Place {
+pub(crate) fn place() -> Option<Place<'static>> {
+    let settings = settings()?;
+    // SAFETY: the helper takes no argument and is there since Linux 5.6; the verifier makes one load of it.
+    let now_ns = settings.now_ns(unsafe { bpf_jiffies64() });
+    Some(Place {
         iface: iface() as u16,
         link: if constant(&NO_ETHERNET) == 0 { Link::Ethernet } else { Link::Ip },
         outer_at_tc: constant(&OUTER_AT_TC) != 0,
-        settings: settings(),
-        // SAFETY: the helper takes no argument and is there since Linux 5.11, older than what we run on.
-        now_ns: unsafe { bpf_ktime_get_coarse_ns() },
-    }
+        settings,
+        now_ns,
+    })
 }
 
 #[inline(always)] // as above

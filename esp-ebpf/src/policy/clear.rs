@@ -38,14 +38,14 @@ impl Found {
 pub fn clear_in<P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
-    place: &Place,
+    place: &Place<'_>,
     ip: &Ip,
     reason: Reason,
 ) -> Outcome {
     if place.settings.mode(Guard::CleartextIn) == Mode::Off || excused(tables, reason, ip.proto, &ip.dst) {
         return reason.into();
     }
-    let rules = place.settings.rules_in;
+    let rules = tables.rules(RuleTable::In);
     if rules.count == 0 {
         return reason.into();
     }
@@ -63,14 +63,14 @@ pub fn clear_in<P: Packet, T: Tables>(
 pub fn clear_out<P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
-    place: &Place,
+    place: &Place<'_>,
     ip: &Ip,
     reason: Reason,
 ) -> Outcome {
     if place.settings.mode(Guard::CleartextOut) == Mode::Off || excused(tables, reason, ip.proto, &ip.src) {
         return reason.into();
     }
-    let rules = place.settings.rules_out;
+    let rules = tables.rules(RuleTable::Out);
     if rules.count == 0 {
         return reason.into();
     }

@@ -12,7 +12,13 @@ const ANY_DIR: u8 = 0;
 
 /// Checks a packet against the selectors of the SA that it came through.
 #[inline(always)] // five arguments and a larger result than a BPF call returns
-pub fn inner<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place, ip: &Ip, sa: &InnerKey) -> Outcome {
+pub fn inner<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    place: &Place<'_>,
+    ip: &Ip,
+    sa: &InnerKey,
+) -> Outcome {
     if place.settings.mode(Guard::Selectors) == Mode::Off {
         return Reason::DecryptedUnchecked.into();
     }

@@ -11,13 +11,19 @@ use esp_common::Action;
 /// Judges decrypted packets and clear text.
 #[classifier]
 pub(crate) fn esp_tc_in(ctx: TcContext) -> i32 {
-    verdict(esp_datapath::tc_ingress(&Frame::of_skb(&ctx), &Maps, &place()))
+    let Some(place) = place() else {
+        return TC_ACT_UNSPEC;
+    };
+    verdict(esp_datapath::tc_ingress(&Frame::of_skb(&ctx), &Maps::of_this_cpu(), &place))
 }
 
 /// Counts ESP that leaves, judges clear text.
 #[classifier]
 pub(crate) fn esp_tc_out(ctx: TcContext) -> i32 {
-    verdict(esp_datapath::tc_egress(&Frame::of_skb(&ctx), &Maps, &place()))
+    let Some(place) = place() else {
+        return TC_ACT_UNSPEC;
+    };
+    verdict(esp_datapath::tc_egress(&Frame::of_skb(&ctx), &Maps::of_this_cpu(), &place))
 }
 
 fn verdict(action: Action) -> i32 {

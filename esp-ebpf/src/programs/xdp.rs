@@ -7,7 +7,10 @@ use esp_common::Action;
 /// Judges the outer packet.
 #[xdp]
 pub(crate) fn esp_xdp(ctx: XdpContext) -> u32 {
-    match esp_datapath::xdp(&Frame::of_xdp(&ctx), &Maps, &place()) {
+    let Some(place) = place() else {
+        return xdp_action::XDP_PASS;
+    };
+    match esp_datapath::xdp(&Frame::of_xdp(&ctx), &Maps::of_this_cpu(), &place) {
         Action::Pass | Action::Redirect => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,
     }

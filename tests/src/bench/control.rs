@@ -10,7 +10,7 @@ use crate::{
     wait,
 };
 use anyhow::{Context as _, Result, ensure};
-use esp_agent::datapath::maps::Maps;
+use esp_agent::datapath::{maps::Maps, read};
 use esp_common::{FlowKey, Spi};
 use serde_json::{Value, json};
 use std::{
@@ -60,7 +60,7 @@ pub fn run(sas: u32) -> Result<Report> {
     let agent = agent.config(maps_entries.path()).start()?;
     let maps = site.maps()?;
     wait::until_ok(PATIENCE, "all SAs in the map", || {
-        let seen = maps.sas.keys().count();
+        let seen = read::sas(&maps)?.len();
         ensure!(seen == sas as usize, "{seen} of {sas}");
         Ok(())
     })?;
@@ -114,7 +114,7 @@ fn timed(site: &Site, maps: &Maps, change: &str, spi: u32, there: bool) -> Resul
     let key = FlowKey::new(IpAddr::V4(GATEWAY).into(), Spi::new(spi));
     site.gateway.ip(&format!("xfrm {change}"))?;
     let start = Instant::now();
-    while maps.sas.get(&key, 0).is_ok() != there {
+    while read::sa(maps, &key)?.is_some() != there {
         ensure!(start.elapsed() < PATIENCE, "`{change}` never came to the map");
         std::thread::yield_now();
     }

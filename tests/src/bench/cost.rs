@@ -80,13 +80,13 @@ fn once(kernel: &Kernel, program: &str, frame: &[u8], repeat: u32) -> Result<f64
     Ok((thread_ns()? - start) as f64 / f64::from(repeat))
 }
 
-fn thread_ns() -> Result<i64> {
+pub(super) fn thread_ns() -> Result<i64> {
     let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
     Ok(now.tv_sec() * 1_000_000_000 + now.tv_nsec())
 }
 
 impl Cost {
-    fn of(mut samples: Vec<f64>) -> Self {
+    pub(super) fn of(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
         let at = |index: usize| samples.get(index).copied().unwrap_or(f64::NAN);
         let (middle, last) = (samples.len() / 2, samples.len().saturating_sub(1));

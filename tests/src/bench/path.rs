@@ -65,6 +65,12 @@ pub fn all() -> Vec<Path> {
     ]
 }
 
+/// ESP over IPv4 to us, with the first SPI.
+#[must_use]
+pub fn esp() -> Vec<u8> {
+    Frame::v4(&Ipv4::new(PEER_V4, LOCAL_V4), &Payload::esp(FIRST_SPI, 1, ESP_LEN)).build()
+}
+
 impl Path {
     fn among(self, sas: u32) -> Self {
         Self { sas, ..self }

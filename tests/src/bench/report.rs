@@ -4,6 +4,7 @@ use super::{
     cost::{Cost, Paired, Sampling},
     cpu::Machine,
     program::Size,
+    scale::Scaled,
 };
 use esp_common::{Action, Reason};
 use serde_json::{Value, json};
@@ -33,6 +34,8 @@ pub struct Report {
     pub sampling: Sampling,
     /// One for each path.
     pub rows: Vec<Row>,
+    /// One for each number of SAs, with and without an SA behind the packets.
+    pub scaled: Vec<Scaled>,
     /// One for each program.
     pub programs: Vec<Size>,
 }
@@ -49,6 +52,7 @@ impl Report {
             "rounds": sampling.rounds,
             "repeat": sampling.repeat,
             "paths": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+            "scale": self.scaled.iter().map(Scaled::json).collect::<Vec<_>>(),
             "programs": self.programs.iter().map(Size::json).collect::<Vec<_>>(),
         })
     }
@@ -64,6 +68,25 @@ impl Row {
             "net_ns": self.cost.net.json(),
             "raw_ns": self.cost.raw.json(),
             "empty_ns": self.cost.empty.json(),
+        })
+    }
+}
+
+impl Scaled {
+    fn json(&self) -> Value {
+        let beside = self.beside.iter().map(|(yard, cost, ratio)| {
+            json!({
+                "yardstick": yard.name(),
+                "net_ns": cost.json(),
+                "ratio": ratio.json(),
+                "target": self.target(*yard),
+            })
+        });
+        json!({
+            "known": self.known,
+            "sas": self.sas,
+            "net_ns": self.net.json(),
+            "yardsticks": beside.collect::<Vec<_>>(),
         })
     }
 }
@@ -101,6 +124,15 @@ impl fmt::Display for Report {
             "path", "SAs", "reason", "", "net", "range", "raw", "empty"
         )?;
         for row in &self.rows {
+            write!(f, "{row}")?;
+        }
+        writeln!(f)?;
+        writeln!(
+            f,
+            "each packet another SPI (all SAs, or 2^20 without one); yardstick ns: ratio of the same round, target\n\n{:<9}{:>8}{:>9}  {:>18}",
+            "SPI", "SAs", "net", "range"
+        )?;
+        for row in &self.scaled {
             write!(f, "{row}")?;
         }
         writeln!(f)?;

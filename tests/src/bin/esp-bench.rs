@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use clap::Parser;
-use esp_tests::bench::{self, cost::Sampling};
-use std::io::Write as _;
+use esp_tests::bench::{self, cost::Sampling, scale, yardstick::Yardsticks};
+use std::{io::Write as _, path::PathBuf};
 
 /// Measures each XDP path in the running kernel (BPF_PROG_TEST_RUN). Needs root; attaches nothing.
 #[derive(Parser)]
@@ -21,9 +21,15 @@ struct Cli {
     /// Measure the control plane instead: an agent with many SAs, in a namespace of its own
     #[arg(long)]
     control: bool,
+    /// Numbers of SAs, powers of two
+    #[arg(long, value_delimiter = ',', default_values_t = scale::SAS)]
+    sas: Vec<u32>,
     /// SAs that the control plane is measured with
     #[arg(long, default_value_t = 10_000, requires = "control", value_parser = clap::value_parser!(u32).range(100..=100_000))]
-    sas: u32,
+    control_sas: u32,
+    /// Where C yardsticks were built: `progrun` and `yard.bpf.o`
+    #[arg(long)]
+    yardsticks: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -33,11 +39,12 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     let mut out = std::io::stdout().lock();
     if cli.control {
-        let report = bench::control::run(cli.sas)?;
+        let report = bench::control::run(cli.control_sas)?;
         let printed = if cli.json { writeln!(out, "{:#}", report.json()) } else { write!(out, "{report}") };
         return Ok(printed?);
     }
-    let report = bench::run(Sampling { rounds: cli.rounds, repeat: cli.repeat }, cli.cpu)?;
+    let sampling = Sampling { rounds: cli.rounds, repeat: cli.repeat };
+    let report = bench::run(sampling, cli.cpu, cli.yardsticks.map(Yardsticks).as_ref(), &cli.sas)?;
     if cli.json {
         writeln!(out, "{:#}", report.json())?
     } else {

@@ -6,9 +6,12 @@ use aya::{
     Pod,
     maps::{MapData, PerCpuArray, PerCpuHashMap, PerCpuValues},
 };
+use esp_agent::datapath::read::in_lines;
 use esp_common::{
-    Action, Addr, Counter, Direction, FlowCounter, GuardKey, Hook, Reason, SeenKey, TUNNEL_DIRECTIONS,
-    counter::reason_index, names,
+    Action, Addr, Counter, Direction, FlowCounter, Guard, GuardKey, Hook, Mode, Reason, SeenKey,
+    TUNNEL_DIRECTIONS,
+    counter::{hit_index, reason_index},
+    names,
 };
 use std::{collections::HashMap, hash::Hash};
 
@@ -28,7 +31,7 @@ impl Kernel {
     ///
     /// Errors: the map cannot be read.
     pub fn reason(&self, hook: Hook, reason: Reason, action: Action) -> Result<Counter> {
-        self.element(names::MAP_REASONS, reason_index(0, hook, reason, action))
+        Ok(self.maps.reasons.sum(reason_index(0, hook, reason, action)))
     }
 
     /// All reasons that were counted on slot 0.
@@ -53,9 +56,24 @@ impl Kernel {
     ///
     /// Errors: the map cannot be read.
     pub fn flows(&self, known: bool) -> Result<HashMap<SeenKey, SeenFlow>> {
-        let map = if known { names::MAP_FLOWS } else { names::MAP_GHOSTS };
-        let flows = self.entries::<SeenKey, FlowCounter>(map)?;
-        Ok(flows.into_iter().map(|(key, values)| (key, flow(&values))).collect())
+        if !known {
+            return Ok(self.maps.ghosts.rows().into_iter().map(|(key, seen)| (key, flow(&seen))).collect());
+        }
+        let mut flows: HashMap<SeenKey, FlowCounter> = HashMap::new();
+        let rows = self.rows();
+        let beside = self.entries::<SeenKey, FlowCounter>(names::MAP_FLOWS)?.into_iter();
+        let beside =
+            beside.flat_map(|(key, values)| values.iter().map(|cpu| (key, *cpu)).collect::<Vec<_>>());
+        for (key, seen) in rows.into_iter().chain(beside) {
+            let sum = flows.entry(SeenKey { pad: 0, ..key }).or_insert(FlowCounter::NOTHING);
+            *sum = sum.merge(&seen);
+        }
+        Ok(flows.into_iter().map(|(key, seen)| (key, flow(&seen))).collect())
+    }
+
+    /// What the lines of SAs have counted.
+    pub fn rows(&self) -> Vec<(SeenKey, FlowCounter)> {
+        in_lines(&self.maps.lines)
     }
 
     /// Guard hits.
@@ -63,14 +81,24 @@ impl Kernel {
     /// Errors: the map cannot be read.
     pub fn hits(&self) -> Result<HashMap<GuardKey, Counter>> {
         let hits = self.entries(names::MAP_GUARD_HITS)?;
-        Ok(hits.into_iter().map(|(key, values)| (key, sum(&values))).collect())
+        let mut hits: HashMap<_, _> = hits.into_iter().map(|(key, values)| (key, sum(&values))).collect();
+        for guard in Guard::ALL {
+            for mode in [Mode::Off, Mode::Observe, Mode::Enforce] {
+                let counter = self.maps.hits.sum(hit_index(guard, mode));
+                if counter.packets > 0 {
+                    let key = GuardKey { policy: 0, guard: guard.as_raw(), mode: mode.as_raw(), pad: [0; 2] };
+                    hits.insert(key, counter);
+                }
+            }
+        }
+        Ok(hits)
     }
 
     /// One direction of a tunnel.
     ///
     /// Errors: the map cannot be read.
     pub fn tunnel(&self, tunnel: u32, direction: Direction) -> Result<Counter> {
-        self.element(names::MAP_TUNNELS, tunnel * TUNNEL_DIRECTIONS + u32::from(direction.as_raw()))
+        Ok(self.maps.tunnels.sum(tunnel * TUNNEL_DIRECTIONS + u32::from(direction.as_raw())))
     }
 
     /// What could not be counted in its own place, by the index of its kind.
@@ -79,11 +107,6 @@ impl Kernel {
     pub fn lost(&self, index: u32) -> Result<u64> {
         let map = self.ebpf.map(names::MAP_LOST).context("no such map")?;
         Ok(PerCpuArray::<&MapData, u64>::try_from(map)?.get(&index, 0)?.iter().sum())
-    }
-
-    fn element(&self, map: &str, index: u32) -> Result<Counter> {
-        let map = self.ebpf.map(map).context("no such map")?;
-        Ok(sum(&PerCpuArray::<&MapData, Counter>::try_from(map)?.get(&index, 0)?))
     }
 
     fn entries<K: Pod + Eq + Hash, V: Pod>(&self, map: &str) -> Result<Vec<(K, PerCpuValues<V>)>> {
@@ -98,13 +121,10 @@ fn sum(values: &PerCpuValues<Counter>) -> Counter {
     Counter { packets, bytes: values.iter().map(|cpu| cpu.bytes).sum() }
 }
 
-fn flow(values: &PerCpuValues<FlowCounter>) -> SeenFlow {
-    let seen = || values.iter().filter(|cpu| cpu.packets > 0);
-    let first = seen().min_by_key(|cpu| cpu.first_ns);
-    let packets = seen().map(|cpu| cpu.packets).sum();
+fn flow(seen: &FlowCounter) -> SeenFlow {
     SeenFlow {
-        counter: Counter { packets, bytes: seen().map(|cpu| cpu.bytes).sum() },
-        span_ns: (first.map_or(0, |cpu| cpu.first_ns), seen().map(|cpu| cpu.last_ns).max().unwrap_or(0)),
-        src: first.map(|cpu| cpu.src),
+        counter: Counter { packets: seen.packets, bytes: seen.bytes },
+        span_ns: (seen.first_ns, seen.last_ns),
+        src: (seen.packets > 0).then_some(seen.src),
     }
 }

@@ -2,12 +2,13 @@
 
 use super::Kernel;
 use crate::world::World;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use aya::{
     Pod,
     maps::{Array, HashMap, MapData},
 };
-use esp_common::{Addr, names};
+use esp_agent::datapath::clock;
+use esp_common::{Addr, FlowKey, SaEntry, Settings, names};
 use std::collections::BTreeMap;
 
 impl Kernel {
@@ -16,7 +17,12 @@ impl Kernel {
     /// Errors: the kernel's.
     pub fn tell(&mut self, world: &World) -> Result<()> {
         let told = std::mem::replace(&mut self.told, world.clone());
-        self.replace(names::MAP_SAS, &told.sas, &world.sas)?;
+        for key in told.sas.keys().filter(|key| !world.sas.contains_key(key)) {
+            self.remove_sa(key)?;
+        }
+        for (key, sa) in world.sas.iter().filter(|(key, _)| !key.spi.is_zero()) {
+            self.set_sa(key, sa)?;
+        }
         self.replace(names::MAP_LOCALS, &marks(&told), &marks(world))?;
         self.replace(names::MAP_INNER, &told.inner, &world.inner)?;
         let tables = [
@@ -29,7 +35,31 @@ impl Kernel {
                 self.set(map, index, *rule)?;
             }
         }
-        self.set(names::MAP_SETTINGS, 0, world.settings)
+        self.set_settings(world.settings)
+    }
+
+    /// Writes the settings, with the time of this kernel.
+    ///
+    /// Errors: the kernel's.
+    pub fn set_settings(&mut self, mut settings: Settings) -> Result<()> {
+        let program = self.ebpf.program(names::PROG_CLOCK).context("no such program")?;
+        clock::set(program.try_into()?, &mut settings)?;
+        self.set(names::MAP_SETTINGS, 0, settings)
+    }
+
+    /// Puts an SA into the table.
+    ///
+    /// Errors: the kernel's; the table has no room.
+    pub fn set_sa(&mut self, key: &FlowKey, sa: &SaEntry) -> Result<()> {
+        ensure!(self.table.set(key, sa, &mut self.maps.annex())?, "no room for {key:?}");
+        Ok(())
+    }
+
+    /// Takes an SA out of the table.
+    ///
+    /// Errors: the kernel's.
+    pub fn remove_sa(&mut self, key: &FlowKey) -> Result<()> {
+        Ok(self.table.remove(key, &mut self.maps.annex())?)
     }
 
     /// Writes an element of an array.

@@ -1,0 +1,89 @@
+//! The SAs: from a key to its line on this CPU.
+
+use aya_ebpf::{
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    btf_maps::{Array, HashMap},
+    macros::btf_map,
+};
+use esp_common::{
+    Addr, FlowKey, SaLine, SeenKey, Shape, names,
+    table::{Bucket, claim, entry_of, slot_of},
+};
+
+/// The agent writes them in place.
+const IN_PLACE: usize = BPF_F_MMAPABLE as usize;
+
+#[btf_map]
+static SA_INDEX: Array<Bucket, { Shape::elements(names::SAS) as usize }, IN_PLACE> = Array::new();
+/// The loader multiplies the size by the number of CPUs.
+#[btf_map]
+static SA_LINES: Array<SaLine, { Shape::slots_for(names::SAS) as usize }, IN_PLACE> = Array::new();
+#[btf_map]
+static SAS: HashMap<FlowKey, u32, { names::SAS as usize }, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// The line of a key's SA.
+#[inline(always)] // the verifier follows the pointer
+pub(super) fn find(cpu: u32, key: &FlowKey) -> Option<*mut SaLine> {
+    if key.spi.is_zero() {
+        return None;
+    }
+    // SAFETY: `Shape` has the size of a bucket; the agent writes it before any program is attached.
+    let shape = unsafe { &*SA_INDEX.get_ptr(0)?.cast::<Shape>() };
+    let lines = cpu.wrapping_mul(shape.slots);
+    let bucket = SA_INDEX.get_ptr(shape.bucket(key))?;
+    // SAFETY: a pointer into the map; volatile, because the agent changes entries, each in one store: half of an old one and
+    // half of a new one would be neither.
+    let entries = unsafe { &(*bucket).entries };
+    for entry in entries {
+        // SAFETY: as above.
+        if let Some(slot) = slot_of(unsafe { core::ptr::read_volatile(entry) }, key)
+            && let Some(line) = confirmed(lines, slot, key)
+        {
+            return Some(line);
+        }
+    }
+    // SAFETY: as above.
+    if unsafe { (*bucket).flags } & Bucket::OVERFLOW == 0 {
+        return None;
+    }
+    // The address of this copy escapes; the key itself stays in registers.
+    let stashed = *key;
+    // SAFETY: the value is copied at once, and never replaced.
+    confirmed(lines, unsafe { SAS.get(&stashed) }.copied()?, key)
+}
+
+#[inline(always)] // as above
+fn confirmed(lines: u32, slot: u32, key: &FlowKey) -> Option<*mut SaLine> {
+    let line = SA_LINES.get_ptr_mut(lines.wrapping_add(slot))?;
+    // SAFETY: a pointer into the map. The key of a line changes only when no packet can know its slot any more.
+    unsafe { &*line }.is_of(key).then_some(line)
+}
+
+/// The SA's tunnel.
+#[inline(always)] // one load
+pub(super) fn tunnel(line: *mut SaLine) -> u32 {
+    // SAFETY: a pointer that `find` gave out.
+    entry_of(unsafe { (*line).meta }).tunnel
+}
+
+/// Counts a packet in the line. False where it is of another flow than the line's.
+#[inline(always)] // as above
+pub(super) fn count(line: *mut SaLine, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) -> bool {
+    let (ours, now) = (claim(key.iface, key.direction), (now_ns >> SaLine::TIME_SHIFT) as u32);
+    // SAFETY: a pointer that `find` gave out, into the lines of this CPU, which nobody else counts in: XDP and TC run with
+    // migration disabled and one after the other.
+    unsafe {
+        if (*line).claim != ours {
+            if (*line).claim != 0 {
+                return false;
+            }
+            (*line).src = *src;
+            (*line).first = now;
+            (*line).claim = ours;
+        }
+        (*line).packets = (*line).packets.wrapping_add(1);
+        (*line).bytes = (*line).bytes.wrapping_add(u64::from(len));
+        (*line).last = now;
+    }
+    true
+}
