@@ -6,7 +6,7 @@ use crate::picture::Picture;
 use crate::plan::text::{mode_name, suite_text};
 use crate::snapshot::{
     AgentHealth, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState,
-    Snapshot, TcMode, TunnelRow, XdpMode,
+    Sequence, Snapshot, TcMode, TunnelRow, XdpMode,
 };
 use crate::state::State;
 use crate::xfrm::model::{ESP, ObservedSa, SaDir};
@@ -103,23 +103,25 @@ fn flows(
     picture: &Picture,
     state: &State,
 ) -> Result<Vec<FlowRow>, DatapathError> {
-    let sources: HashMap<_, _> =
-        picture.sas.values().map(|sa| ((sa.sa.id.dst, sa.sa.id.spi), sa.sa.src)).collect();
+    let sas: HashMap<_, _> = picture.sas.values().map(|sa| ((sa.sa.id.dst, sa.sa.id.spi), &sa.sa)).collect();
     let row = |flow: read::Flow| {
         let (dst, spi) = (flow.key.dst.ip(), flow.key.spi);
-        let of_sa = if flow.known { sources.get(&(dst, spi)).copied() } else { None };
+        let sa = if flow.known { sas.get(&(dst, spi)) } else { None };
+        let seen = Duration::from_nanos(flow.seen.last_ns.saturating_sub(flow.seen.first_ns));
+        let sequence = |sight| Sequence::new(sight, sa.is_some_and(|sa| sa.esn), flow.seen.packets, seen);
         FlowRow {
             iface: names.get(&u32::from(flow.key.iface)).cloned().unwrap_or_default(),
             direction: Direction::from_raw(flow.key.direction),
             spi,
             dst,
-            src: of_sa.or_else(|| Some(flow.seen.src.ip()).filter(|src| !src.is_unspecified())),
+            src: sa.map(|sa| sa.src).or_else(|| Some(flow.seen.src.ip()).filter(|src| !src.is_unspecified())),
             tunnel: if flow.known { state.tunnel(dst, spi).to_owned() } else { String::new() },
             known: flow.known,
             packets: flow.seen.packets,
             bytes: flow.seen.bytes,
             first_ns: flow.seen.first_ns,
             last_ns: flow.seen.last_ns,
+            sequence: flow.sequence.map(sequence),
         }
     };
     Ok(read::flows(maps)?.into_iter().map(row).collect())

@@ -4,6 +4,7 @@
 
 pub mod names;
 pub mod render;
+mod sequences;
 pub mod serve;
 mod text;
 pub mod verdicts;

@@ -7,7 +7,7 @@ use crate::natt::UdpRow;
 use crate::rotation::RotationRow;
 use crate::state::{DriftCount, DriftRow};
 use crate::tombstone::Tombstone;
-use esp_common::{Action, Direction, Guard, Hook, IfaceSlot, Mode, Reason, Spi};
+use esp_common::{Action, Direction, Guard, Hook, IfaceSlot, Mode, Reason, Spi, sequence::Sight};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -94,7 +94,44 @@ pub struct FlowRow {
     pub first_ns: u64,
     /// Last seen, in the same clock.
     pub last_ns: u64,
+    /// What the sequence numbers of its SA tell; one flow of each SA has it.
+    pub sequence: Option<Sequence>,
 }
+
+/// What the sequence numbers of an SA tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sequence {
+    /// As the datapath saw it.
+    pub sight: Sight,
+    /// Extended: 64 bits of them, else 32 (RFC 4303 section 2.2.1).
+    pub esn: bool,
+    /// Seconds until they are used up at the mean rate so far; `None` before there is one.
+    pub exhausted_s: Option<u64>,
+}
+
+impl Sequence {
+    /// What it tells of an SA that was seen for so long.
+    #[must_use]
+    pub fn new(sight: Sight, esn: bool, packets: u64, seen: Duration) -> Self {
+        let left = if esn { u64::MAX - sight.highest } else { u64::from(u32::MAX - sight.highest as u32) };
+        let wait = u128::from(left) * seen.as_millis() / u128::from(packets.max(1)) / 1000;
+        let known = packets > 0 && seen >= MEANINGFUL;
+        Self { sight, esn, exhausted_s: known.then(|| u64::try_from(wait).unwrap_or(u64::MAX)) }
+    }
+
+    /// The part of the numbers that is used, from 0 to 1. Of extended ones it is what was seen of them.
+    #[must_use]
+    pub fn used(&self) -> f64 {
+        if self.esn {
+            self.sight.highest as f64 / u64::MAX as f64
+        } else {
+            f64::from(self.sight.highest as u32) / f64::from(u32::MAX)
+        }
+    }
+}
+
+/// A rate over less than this is none.
+const MEANINGFUL: Duration = Duration::from_secs(1);
 
 /// Counters of one reason at one hook.
 #[derive(Clone, PartialEq, Eq, Debug)]

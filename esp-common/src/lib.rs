@@ -22,6 +22,7 @@ mod pod;
 pub mod reason;
 pub mod sa;
 pub mod selector;
+pub mod sequence;
 pub mod settings;
 pub mod spi;
 pub mod table;

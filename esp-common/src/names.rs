@@ -19,6 +19,8 @@ pub const MAP_SETTINGS: &str = "SETTINGS";
 pub const MAP_SA_INDEX: &str = "SA_INDEX";
 /// cpu * [`crate::Shape::slots`] + slot to [`crate::SaLine`]: key and counters of an SA. One cache line each.
 pub const MAP_SA_LINES: &str = "SA_LINES";
+/// [`crate::sequence::WORDS`] words for each slot of `SA_LINES`, shared by all CPUs: what sequence numbers tell.
+pub const MAP_SEQUENCES: &str = "SEQUENCES";
 /// [`crate::FlowKey`] to u32, the slot: SAs whose bucket is full.
 pub const MAP_SAS: &str = "SAS";
 /// [`crate::Addr`] to u32: our own addresses.
@@ -55,10 +57,11 @@ pub const MAP_XFRM_STAT: &str = "XFRM_STAT";
 pub const MAP_LOST: &str = "LOST";
 
 /// All maps, in the order in which `status` lists them.
-pub const MAPS: [&str; 19] = [
+pub const MAPS: [&str; 20] = [
     MAP_SETTINGS,
     MAP_SA_INDEX,
     MAP_SA_LINES,
+    MAP_SEQUENCES,
     MAP_SAS,
     MAP_LOCALS,
     MAP_FLOWS,
@@ -119,5 +122,7 @@ pub const LOST_FLOWS: u32 = 0;
 pub const LOST_GHOSTS: u32 = 1;
 /// Index in `LOST`: guard hits that found no room in `GUARD_HITS`.
 pub const LOST_GUARD_HITS: u32 = 2;
+/// Index in `LOST`: packets whose sequence number could not be noted.
+pub const LOST_SEQUENCES: u32 = 3;
 /// Entries of `LOST`.
-pub const LOST: u32 = 3;
+pub const LOST: u32 = 4;

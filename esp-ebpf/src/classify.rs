@@ -2,9 +2,9 @@
 
 use crate::{
     Packet, Place, Tables,
-    parse::{Ip, Upper},
+    parse::{Esp, Ip, Upper},
 };
-use esp_common::{Direction, FlowKey, Reason, SeenKey, Spi};
+use esp_common::{Direction, FlowKey, Reason, SeenKey};
 
 /// A packet from the wire, judged for the first time.
 #[inline(always)] // six arguments do not fit into the five registers of a BPF call
@@ -15,12 +15,13 @@ pub fn inbound<P: Packet, T: Tables>(
     ip: &Ip,
     upper: &Upper,
 ) -> Reason {
-    let (spi, to_port) = match *upper {
-        Upper::Esp(spi) => (spi, true),
-        Upper::EspInUdp { spi, to_port } => (spi, to_port),
+    let (esp, to_port) = match *upper {
+        Upper::Esp(esp) => (esp, true),
+        Upper::EspInUdp { esp, to_port } => (esp, to_port),
         Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => return plain(upper),
     };
-    match seen(tables, place, packet.len(), ip, spi, Direction::In, to_port) {
+    let spi = esp.spi;
+    match seen(tables, place, packet.len(), ip, esp, Direction::In, to_port) {
         Seen::Known => Reason::EspKnown,
         Seen::NotOurs => Reason::NotEsp,
         Seen::Unknown { .. } if !tables.is_local(&ip.dst) => Reason::EspForeign,
@@ -41,7 +42,7 @@ pub fn inbound<P: Packet, T: Tables>(
 pub fn judged<T: Tables>(tables: &T, ip: &Ip, upper: &Upper) -> Reason {
     match *upper {
         Upper::Esp(_) | Upper::EspInUdp { to_port: true, .. } => Reason::EspJudged,
-        Upper::EspInUdp { to_port: false, spi } if tables.sa(&FlowKey::new(ip.dst, spi)).is_some() => {
+        Upper::EspInUdp { to_port: false, esp } if tables.sa(&FlowKey::new(ip.dst, esp.spi)).is_some() => {
             Reason::EspJudged
         }
         Upper::EspInUdp { to_port: false, .. } => Reason::NotEsp,
@@ -52,12 +53,12 @@ pub fn judged<T: Tables>(tables: &T, ip: &Ip, upper: &Upper) -> Reason {
 /// A packet on its way out.
 #[inline(always)] // six arguments do not fit into the five registers of a BPF call
 pub fn outbound<T: Tables>(tables: &T, place: &Place<'_>, len: u32, ip: &Ip, upper: &Upper) -> Reason {
-    let (spi, to_port) = match *upper {
-        Upper::Esp(spi) => (spi, true),
-        Upper::EspInUdp { spi, to_port } => (spi, to_port),
+    let (esp, to_port) = match *upper {
+        Upper::Esp(esp) => (esp, true),
+        Upper::EspInUdp { esp, to_port } => (esp, to_port),
         Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => return plain(upper),
     };
-    match seen(tables, place, len, ip, spi, Direction::Out, to_port) {
+    match seen(tables, place, len, ip, esp, Direction::Out, to_port) {
         Seen::Known => Reason::EspKnown,
         Seen::NotOurs => Reason::NotEsp,
         Seen::Unknown { .. } => Reason::EspForeign,
@@ -92,12 +93,13 @@ fn seen<T: Tables>(
     place: &Place<'_>,
     len: u32,
     ip: &Ip,
-    spi: Spi,
+    esp: Esp,
     direction: Direction,
     to_port: bool,
 ) -> Seen {
-    let sa = tables.sa(&FlowKey::new(ip.dst, spi));
-    let key = SeenKey { dst: ip.dst, spi, direction: direction.as_raw(), pad: 0, iface: place.iface };
+    let sa = tables.sa(&FlowKey::new(ip.dst, esp.spi));
+    let key =
+        SeenKey { dst: ip.dst, spi: esp.spi, direction: direction.as_raw(), pad: 0, iface: place.iface };
     let Some(sa) = sa else {
         if !to_port {
             return Seen::NotOurs;
@@ -105,6 +107,7 @@ fn seen<T: Tables>(
         return Seen::Unknown { first_ns: tables.count_ghost(&key, &ip.src, len, place.now_ns) };
     };
     tables.count_sa(sa, &key, &ip.src, len, place.now_ns);
+    tables.see_sequence(sa, &key, esp.seq);
     let tunnel = tables.tunnel(sa);
     if tunnel != 0 {
         tables.count_tunnel(tunnel, direction, len);

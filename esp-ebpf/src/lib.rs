@@ -15,6 +15,7 @@ pub mod packet;
 pub mod parse;
 pub mod pipeline;
 pub mod policy;
+pub mod sequence;
 pub mod tables;
 pub mod verdict;
 

@@ -44,15 +44,24 @@ pub enum Fragmented {
     Later,
 }
 
+/// What an ESP header shows (RFC 4303 section 2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Esp {
+    /// SPI.
+    pub spi: Spi,
+    /// The lower half of the sequence number.
+    pub seq: u32,
+}
+
 /// What follows the IP header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Upper {
     /// ESP.
-    Esp(Spi),
+    Esp(Esp),
     /// ESP in UDP (RFC 3948).
     EspInUdp {
-        /// SPI.
-        spi: Spi,
+        /// The header.
+        esp: Esp,
         /// Port 4500 is the destination, not only the source.
         to_port: bool,
     },
@@ -114,15 +123,15 @@ fn length<P: Packet>(packet: &P, start: u32, field: u16) -> u32 {
     u32::from(field)
 }
 
-/// The SPI of an ESP header: eight bytes of it must be there (RFC 4303 section 2).
+/// Eight bytes of an ESP header must be there (RFC 4303 section 2).
 #[inline(always)] // one load
-fn esp<P: Packet>(packet: &P, offset: u32, end: u32) -> Result<Spi, Reason> {
+fn esp<P: Packet>(packet: &P, offset: u32, end: u32) -> Result<Esp, Reason> {
     const HEADER: u32 = 8;
     if offset.saturating_add(HEADER) > end {
         return Err(Reason::Truncated);
     }
-    let [a, b, c, d, ..]: [u8; HEADER as usize] = packet.load(offset).ok_or(Reason::Truncated)?;
-    Ok(Spi::from_wire([a, b, c, d]))
+    let [a, b, c, d, seq @ ..]: [u8; HEADER as usize] = packet.load(offset).ok_or(Reason::Truncated)?;
+    Ok(Esp { spi: Spi::from_wire([a, b, c, d]), seq: u32::from_be_bytes(seq) })
 }
 
 /// A packet without a link header: its version says what it is.

@@ -37,6 +37,9 @@ pub trait Tables {
     /// Adds a packet to the counters of the SA's flow.
     fn count_sa(&self, sa: Self::Sa, key: &SeenKey, src: &Addr, len: u32, now_ns: u64);
 
+    /// Takes note of the sequence number of a packet of the flow that the SA's counters are of.
+    fn see_sequence(&self, sa: Self::Sa, key: &SeenKey, seq: u32);
+
     /// Adds a packet to the counters of a flow that no SA has: those share a bounded table. Hands back a moment at or after
     /// which this CPU saw the flow first.
     fn count_ghost(&self, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) -> u64;

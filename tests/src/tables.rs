@@ -51,6 +51,8 @@ pub struct Seen {
     pub reasons: Vec<(Hook, Reason, Action, u32)>,
     /// Flows, and whether an SA is behind them.
     pub flows: HashMap<(SeenKey, bool), FlowCounter>,
+    /// Sequence numbers of flows of SAs.
+    pub sequences: HashMap<SeenKey, Vec<u32>>,
     /// Totals of tunnels.
     pub tunnels: HashMap<(u32, Direction), Counter>,
     /// Hits of guards.
@@ -137,6 +139,10 @@ impl Tables for Memory {
 
     fn count_sa(&self, _: SaEntry, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) {
         self.count_flow(key, true, src, len, now_ns);
+    }
+
+    fn see_sequence(&self, _: SaEntry, key: &SeenKey, seq: u32) {
+        self.seen.borrow_mut().sequences.entry(*key).or_default().push(seq);
     }
 
     fn count_ghost(&self, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) -> u64 {

@@ -281,9 +281,9 @@ fn note_full(name: &str, full: usize, notes: &mut Vec<String>) {
 
 /// The table of SAs as an earlier agent left it.
 pub(super) fn table(maps: &mut Maps) -> Result<Table, DatapathError> {
-    let (index, lines, cpus) = (maps.sa_index.clone(), maps.sa_lines.clone(), maps.reasons.cpus());
+    let (index, lines) = (maps.sa_index.clone(), maps.lines());
     let Maps { sas, flows, sa_limit, .. } = maps;
-    Table::open(index, lines, cpus, *sa_limit, &mut Beside { sas, flows })
+    Table::open(index, lines, *sa_limit, &mut Beside { sas, flows })
 }
 
 /// Puts one entry; false when it found no room.

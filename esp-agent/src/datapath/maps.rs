@@ -23,6 +23,8 @@ pub struct Maps {
     pub sa_index: Arc<Mapped>,
     /// [`names::MAP_SA_LINES`].
     pub sa_lines: Arc<Mapped>,
+    /// [`names::MAP_SEQUENCES`].
+    pub sequences: table::Words,
     /// [`names::MAP_SAS`].
     pub sas: HashMap<MapData, FlowKey, u32>,
     /// SAs that the table may hold.
@@ -69,6 +71,7 @@ impl Maps {
             settings: open(pins, names::MAP_SETTINGS)?,
             sa_index: Arc::new(map(pins, names::MAP_SA_INDEX)?),
             sa_lines: Arc::new(map(pins, names::MAP_SA_LINES)?),
+            sequences: Arc::new(map(pins, names::MAP_SEQUENCES)?),
             sas: open(pins, names::MAP_SAS)?,
             sa_limit: size(pins, names::MAP_SAS)?,
             locals: open(pins, names::MAP_LOCALS)?,
@@ -95,7 +98,7 @@ impl Maps {
     #[must_use]
     pub fn lines(&self) -> Lines {
         // All of these maps are made for the same CPUs.
-        Lines::new(self.sa_lines.clone(), self.reasons.cpus())
+        Lines::new(self.sa_lines.clone(), self.sequences.clone(), self.reasons.cpus())
     }
 
     /// [`esp_common::Shape::moves`].

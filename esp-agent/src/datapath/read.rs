@@ -12,6 +12,7 @@ use esp_common::{
     SaEntry, SeenKey, Settings, TUNNEL_DIRECTIONS,
     counter::{hit_index, reason_index},
     names,
+    sequence::Sight,
     table::entry_of,
 };
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,8 @@ pub struct Flow {
     pub seen: FlowCounter,
     /// It is in the table of known SAs.
     pub known: bool,
+    /// What the sequence numbers of its SA tell; one flow of each SA has it.
+    pub sequence: Option<Sight>,
 }
 
 /// One reason at one hook of one interface.
@@ -46,9 +49,12 @@ pub struct ReasonCount {
 ///
 /// Errors: a map cannot be read.
 pub fn flows(maps: &Maps) -> Result<Vec<Flow>, DatapathError> {
+    let mut sequences = sequences(&maps.lines());
+    let known = known(maps)?.into_iter();
     let mut flows: Vec<_> =
-        known(maps)?.into_iter().map(|(key, seen)| Flow { key, seen, known: true }).collect();
-    flows.extend(maps.ghosts.rows().into_iter().map(|(key, seen)| Flow { key, seen, known: false }));
+        known.map(|(key, seen)| Flow { key, seen, known: true, sequence: sequences.remove(&key) }).collect();
+    let ghosts = maps.ghosts.rows().into_iter();
+    flows.extend(ghosts.map(|(key, seen)| Flow { key, seen, known: false, sequence: None }));
     Ok(flows)
 }
 
@@ -72,6 +78,12 @@ fn known(maps: &Maps) -> Result<Vec<Row>, DatapathError> {
 #[must_use]
 pub fn in_lines(lines: &Lines) -> Vec<Row> {
     (0..lines.slots()).flat_map(|slot| lines.rows(slot)).collect()
+}
+
+/// By the flow that the lines of the SA count.
+fn sequences(lines: &Lines) -> HashMap<SeenKey, Sight> {
+    let of_slot = |slot| Some((lines.rows(slot).first()?.0, Sight::of(&lines.sequence(slot))?));
+    (0..lines.slots()).filter_map(of_slot).collect()
 }
 
 /// Adds what the map of flows has; rows of one flow become one.
@@ -192,6 +204,7 @@ pub fn lost(maps: &Maps) -> Result<Vec<(&'static str, u64)>, DatapathError> {
         (names::LOST_FLOWS, "flows"),
         (names::LOST_GHOSTS, "ghosts"),
         (names::LOST_GUARD_HITS, "guard_hits"),
+        (names::LOST_SEQUENCES, "sequences"),
     ];
     let mut lost = Vec::new();
     for (index, table) in tables {

@@ -13,24 +13,30 @@ use super::{
 };
 use crate::config::Sizes;
 use aya::maps::{Map, MapData, MapInfo, PerCpuHashMap, PerCpuValues};
-use esp_common::{FlowCounter, FlowKey, SeenKey, names};
+use esp_common::{FlowCounter, FlowKey, SeenKey, names, sequence::WORDS};
 use std::{collections::HashMap, sync::Arc};
 
 /// Counts that were taken out of maps which are made anew.
 pub(super) struct Saved {
     flows: Vec<PerCpuRow>,
-    lines: Vec<Row>,
+    sas: HashMap<FlowKey, SavedSa>,
     ghosts: Vec<Row>,
+}
+
+/// What is kept of an SA.
+struct SavedSa {
+    rows: Vec<Row>,
+    sequence: [u64; WORDS],
 }
 
 type PerCpuRow = (SeenKey, PerCpuValues<FlowCounter>);
 
 /// The parts of the table of SAs: one of another size makes all of them anew.
-const TABLE: [&str; 3] = [names::MAP_SA_INDEX, names::MAP_SA_LINES, names::MAP_SAS];
+const TABLE: [&str; 4] = [names::MAP_SA_INDEX, names::MAP_SA_LINES, names::MAP_SEQUENCES, names::MAP_SAS];
 
 /// Unpins maps of another size and keeps their counts. What the agent fills needs no keeping.
 pub(super) fn save(pins: &Pins, sizes: &Sizes) -> Result<Saved, DatapathError> {
-    let mut saved = Saved { flows: Vec::new(), lines: Vec::new(), ghosts: Vec::new() };
+    let mut saved = Saved { flows: Vec::new(), sas: HashMap::new(), ghosts: Vec::new() };
     let sizes = load::of_maps(sizes, cpus::count()?);
     let mut other = Vec::new();
     for (name, size) in sizes {
@@ -39,7 +45,7 @@ pub(super) fn save(pins: &Pins, sizes: &Sizes) -> Result<Saved, DatapathError> {
         }
     }
     if TABLE.iter().any(|name| other.contains(name)) {
-        saved.lines = lines(pins)?;
+        saved.sas = sas(pins)?;
         other.extend(TABLE);
     }
     for name in other {
@@ -70,23 +76,19 @@ pub(super) fn restore(pins: &Pins, saved: Saved) -> Result<(), DatapathError> {
             map.insert(key, values, 0).map_err(on("write", name))?;
         }
     }
-    if saved.lines.is_empty() && saved.ghosts.is_empty() {
+    if saved.sas.is_empty() && saved.ghosts.is_empty() {
         return Ok(());
     }
     let mut maps = Maps::open(pins)?;
     maps.ghosts.restore(saved.ghosts);
-    restore_lines(&mut maps, saved.lines)
+    restore_sas(&mut maps, saved.sas)
 }
 
-fn restore_lines(maps: &mut Maps, rows: Vec<Row>) -> Result<(), DatapathError> {
+fn restore_sas(maps: &mut Maps, saved: HashMap<FlowKey, SavedSa>) -> Result<(), DatapathError> {
     let mut table = fill::table(maps)?;
     let Maps { sas, flows, .. } = maps;
-    let mut by_sa: HashMap<FlowKey, Vec<Row>> = HashMap::new();
-    for row in rows {
-        by_sa.entry(FlowKey::new(row.0.dst, row.0.spi)).or_default().push(row);
-    }
     let mut annex = Beside { sas, flows };
-    by_sa.iter().try_for_each(|(key, rows)| table.restore(key, rows, &mut annex))
+    saved.iter().try_for_each(|(key, sa)| table.restore(key, &sa.rows, &sa.sequence, &mut annex))
 }
 
 /// A map that is not there although others of the instance are was lost on the way to another size.
@@ -98,14 +100,23 @@ fn is_other(pins: &Pins, name: &'static str, size: u32) -> Result<bool, Datapath
     Ok(MapInfo::from_pin(&path).map_err(on("look at", name))?.max_entries() != size)
 }
 
-fn lines(pins: &Pins) -> Result<Vec<Row>, DatapathError> {
-    let name = names::MAP_SA_LINES;
-    if !pins.map(name).exists() {
-        return Ok(Vec::new());
+/// What the lines hold. A table of another layout, or one that lacks a part, holds nothing that could be kept.
+fn sas(pins: &Pins) -> Result<HashMap<FlowKey, SavedSa>, DatapathError> {
+    let mut saved: HashMap<FlowKey, SavedSa> = HashMap::new();
+    if ![names::MAP_SA_LINES, names::MAP_SEQUENCES].iter().all(|name| pins.map(name).exists()) {
+        return Ok(saved);
     }
-    let map = MapData::from_pin(pins.map(name)).map_err(on("open", name))?;
-    let lines = Lines::new(Arc::new(Mapped::of(&map, name)?), cpus::count()?);
-    Ok((0..lines.slots()).flat_map(|slot| lines.rows(slot)).collect())
+    let mapped = |name| Mapped::of(&MapData::from_pin(pins.map(name)).map_err(on("open", name))?, name);
+    let (lines, sequences) = (mapped(names::MAP_SA_LINES)?, mapped(names::MAP_SEQUENCES)?);
+    let lines = Lines::new(Arc::new(lines), Arc::new(sequences), cpus::count()?);
+    for slot in 0..lines.slots() {
+        for row in lines.rows(slot) {
+            let key = FlowKey::new(row.0.dst, row.0.spi);
+            let fresh = || SavedSa { rows: Vec::new(), sequence: lines.sequence(slot) };
+            saved.entry(key).or_insert_with(fresh).rows.push(row);
+        }
+    }
+    Ok(saved)
 }
 
 fn flows(pins: &Pins) -> Result<PerCpuHashMap<MapData, SeenKey, FlowCounter>, DatapathError> {

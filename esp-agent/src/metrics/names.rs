@@ -50,6 +50,26 @@ metrics! {
         "ESP packets of a flow; known is true for an SA of the kernel";
     SPI_BYTES Counter "esp_spi_bytes_total" ["iface", "direction", "spi", "dst", "src", "tunnel", "known"]
         "Bytes of the frames of a flow";
+    SEQUENCE_LOST Counter "esp_sequence_lost_total" ["direction", "spi", "dst", "tunnel"]
+        "Packets of an SA that never came, by its sequence numbers";
+    SEQUENCE_LATE Counter "esp_sequence_late_total" ["direction", "spi", "dst", "tunnel"]
+        "Packets of an SA that came behind a higher sequence number";
+    SEQUENCE_DUPLICATE Counter "esp_sequence_duplicate_total" ["direction", "spi", "dst", "tunnel"]
+        "Packets of an SA whose sequence number had come before";
+    SEQUENCE_OLD Counter "esp_sequence_old_total" ["direction", "spi", "dst", "tunnel"]
+        "Packets of an SA so far back that late and duplicate cannot be told apart";
+    SEQUENCE_RESTARTS Counter "esp_sequence_restarts_total" ["direction", "spi", "dst", "tunnel"]
+        "Times that the sequence numbers of an SA began anew";
+    SEQUENCE_MISSING Gauge "esp_sequence_missing" ["direction", "spi", "dst", "tunnel"]
+        "Sequence numbers close behind the highest one that have not come yet";
+    SEQUENCE_DEPTH Gauge "esp_sequence_reorder_depth" ["direction", "spi", "dst", "tunnel"]
+        "How far a late packet of an SA was behind the highest sequence number, at most";
+    SEQUENCE_WINDOW Gauge "esp_sequence_window_needed" ["direction", "spi", "dst", "tunnel"]
+        "Replay window in packets that would have let all late packets of an SA through";
+    SEQUENCE_USED Gauge "esp_sequence_used_ratio" ["direction", "spi", "dst", "tunnel"]
+        "Part of the sequence numbers of an SA that is used, from 0 to 1";
+    SEQUENCE_EXHAUSTED Gauge "esp_sequence_exhaustion_seconds" ["direction", "spi", "dst", "tunnel"]
+        "Time until the sequence numbers of an SA are used up at its mean rate";
     PACKETS Counter "esp_packets_total" ["iface", "hook", "reason", "action"]
         "Packets by the one reason that decided their verdict at a hook";
     PACKET_BYTES Counter "esp_packet_bytes_total" ["iface", "hook", "reason", "action"]

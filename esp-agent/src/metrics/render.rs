@@ -1,6 +1,7 @@
 //! A snapshot as the text that Prometheus scrapes.
 
 use super::names::{self, Metric};
+use super::sequences;
 use super::text::{Family, write_gauge};
 use crate::drift::Object;
 use crate::snapshot::{AgentHealth, DriftHealth, FlowRow, IfaceRow, Snapshot, TcMode, XdpMode};
@@ -17,6 +18,7 @@ pub const SPI_SERIES: usize = 10_000;
 pub fn render(snapshot: &Snapshot, spi_series: usize) -> String {
     let mut out = String::new();
     let suppressed = spis(&snapshot.flows, spi_series, &mut out);
+    sequences::render(&snapshot.flows, spi_series, &mut out);
     reasons(snapshot, &mut out);
     guard_hits(snapshot, &mut out);
     xfrm_stat(snapshot, &mut out);
@@ -229,6 +231,7 @@ mod tests {
             bytes: packets * 100,
             first_ns: 1,
             last_ns: 2,
+            sequence: None,
         }
     }
 

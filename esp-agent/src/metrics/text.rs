@@ -4,28 +4,41 @@
 
 use super::names::Metric;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// `Content-Type` of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The samples of one family, sorted by their labels. Equal labels add up: a series is printed once.
-pub(super) struct Family {
+pub(super) struct Family<V = u64> {
     metric: Metric,
-    samples: BTreeMap<Vec<String>, u64>,
+    samples: BTreeMap<Vec<String>, V>,
 }
 
-impl Family {
+impl Family<u64> {
+    /// Adds `value` to the series of `labels`, given in the order of [`Metric::labels`].
+    pub(super) fn add<const N: usize>(&mut self, labels: [&str; N], value: u64) {
+        let sum = self.series(labels);
+        *sum = sum.saturating_add(value);
+    }
+}
+
+impl Family<f64> {
+    /// Sets the series of `labels`, given in the order of [`Metric::labels`].
+    pub(super) fn set<const N: usize>(&mut self, labels: [&str; N], value: f64) {
+        *self.series(labels) = value;
+    }
+}
+
+impl<V: Display + Default> Family<V> {
     /// An empty family.
     pub(super) fn new(metric: Metric) -> Self {
         Self { metric, samples: BTreeMap::new() }
     }
 
-    /// Adds `value` to the series of `labels`, given in the order of [`Metric::labels`].
-    pub(super) fn add<const N: usize>(&mut self, labels: [&str; N], value: u64) {
+    fn series<const N: usize>(&mut self, labels: [&str; N]) -> &mut V {
         debug_assert_eq!(N, self.metric.labels.len(), "{}", self.metric.name);
-        let sum = self.samples.entry(labels.map(String::from).to_vec()).or_default();
-        *sum = sum.saturating_add(value);
+        self.samples.entry(labels.map(String::from).to_vec()).or_default()
     }
 
     /// Appends the family; nothing when it has no samples.

@@ -6,12 +6,12 @@ use crate::lint::Finding;
 use crate::natt::UdpRow;
 use crate::rotation::RotationRow;
 use crate::snapshot::{
-    AgentHealth, DriftHealth, FlowRow, GuardRow, IfaceRow, ReasonRow, SaDetail, SaRow, Snapshot, TcMode,
-    TunnelRow, XdpMode,
+    self, AgentHealth, DriftHealth, FlowRow, GuardRow, IfaceRow, ReasonRow, SaDetail, SaRow, Snapshot,
+    TcMode, TunnelRow, XdpMode,
 };
 use crate::state::{DriftCount, DriftRow};
 use crate::tombstone::Tombstone;
-use esp_common::{Direction, Guard, Mode, Spi};
+use esp_common::{Direction, Guard, Mode, Spi, sequence::Sight};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -188,7 +188,43 @@ row! { Flow from FlowRow as row {
     bytes: u64 = row.bytes,
     first_monotonic_ns: Option<u64> = Some(row.first_ns).filter(|time| *time != 0),
     last_monotonic_ns: Option<u64> = Some(row.last_ns).filter(|time| *time != 0),
+    sequence: Option<Sequence> = row.sequence.as_ref().map(Sequence::from),
 }}
+
+/// What sequence numbers tell.
+#[derive(Serialize)]
+struct Sequence {
+    lost: u64,
+    missing: u64,
+    late: u64,
+    duplicate: u64,
+    old: u64,
+    restarts: u32,
+    reorder_depth: u32,
+    window_needed: u64,
+    used_ratio: f64,
+    exhaustion_s: Option<u64>,
+}
+
+impl From<&snapshot::Sequence> for Sequence {
+    fn from(from: &snapshot::Sequence) -> Self {
+        let Sight { lost, missing, late, duplicate, old, depth, restarts, .. } = from.sight;
+        let (window_needed, used_ratio) = (from.sight.window(), from.used());
+        let exhaustion_s = from.exhausted_s;
+        Self {
+            lost,
+            missing,
+            late,
+            duplicate,
+            old,
+            restarts,
+            reorder_depth: depth,
+            window_needed,
+            used_ratio,
+            exhaustion_s,
+        }
+    }
+}
 
 row! { Gone from Tombstone as row {
     spi: String = Spi::new(row.spi).to_string(),

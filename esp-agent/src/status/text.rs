@@ -4,7 +4,7 @@ use super::align::{printable, table};
 use super::hint::hint;
 use super::seen::{ago, ago_s, span, tunnel_last_ns};
 use crate::natt::UdpRow;
-use crate::snapshot::{DriftHealth, FlowRow, SaDetail, Snapshot, TcMode, XdpMode};
+use crate::snapshot::{DriftHealth, FlowRow, SaDetail, Sequence, Snapshot, TcMode, XdpMode};
 use crate::tombstone::Tombstone;
 use esp_common::{Direction, Spi};
 use std::io::{self, Write};
@@ -33,6 +33,7 @@ pub fn text(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     tunnels(snapshot, out)?;
     rotations(snapshot, out)?;
     sas(snapshot, out)?;
+    sequences(snapshot, out)?;
     ghosts(snapshot, out)?;
     gone(snapshot, out)?;
     reasons(snapshot, out)?;
@@ -191,6 +192,41 @@ fn sas(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     ];
     section(out, &format!("SAs of the kernel: {}", snapshot.sa_list.len()), head, &rows)?;
     more(out, snapshot.sa_list.len(), SAS)
+}
+
+/// Those with most to tell first.
+fn sequences(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+    let mut told: Vec<_> =
+        snapshot.flows.iter().filter_map(|flow| Some((flow, flow.sequence.as_ref()?))).collect();
+    told.sort_by_key(|(flow, Sequence { sight, .. })| {
+        let faults = sight.lost + sight.late + sight.duplicate + sight.old;
+        (std::cmp::Reverse(faults), flow.dst, flow.spi, flow.direction)
+    });
+    let row = |(flow, sequence): &(&FlowRow, &Sequence)| {
+        let sight = &sequence.sight;
+        let exhausted = sequence.exhausted_s.map_or("?".to_owned(), |wait| span(Duration::from_secs(wait)));
+        let [lost, missing, late, duplicate, old] =
+            [sight.lost, sight.missing, sight.late, sight.duplicate, sight.old]
+                .map(|count| count.to_string());
+        [
+            flow.direction.label().to_owned(),
+            flow.spi.to_string(),
+            flow.tunnel.clone(),
+            lost,
+            missing,
+            late,
+            duplicate,
+            old,
+            sight.window().to_string(),
+            sight.restarts.to_string(),
+            format!("{:.3} %, all in {exhausted}", sequence.used() * 100.0),
+        ]
+    };
+    let rows: Vec<[String; 11]> = told.iter().take(SAS).map(row).collect();
+    let head =
+        ["DIR", "SPI", "TUNNEL", "LOST", "MISSING", "LATE", "DUPLICATE", "OLD", "WINDOW", "RESTARTS", "USED"];
+    section(out, "sequence numbers", head, &rows)?;
+    more(out, told.len(), SAS)
 }
 
 fn ghosts(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {

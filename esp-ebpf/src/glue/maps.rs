@@ -1,6 +1,10 @@
 //! The maps, and [`Tables`] over them. Names and sizes are those of [`esp_common::names`].
 
-use super::{counters, ghosts, sas, search};
+use super::{
+    counters, ghosts,
+    sas::{self, Found},
+    search,
+};
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap},
@@ -9,7 +13,7 @@ use aya_ebpf::{
 };
 use esp_common::{
     Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, IfaceSlot, InnerKey, Reason,
-    Rule, RuleRange, RuleTable, SaLine, SeenKey, Selector, Settings, StatName, TUNNEL_DIRECTIONS, TunnelName,
+    Rule, RuleRange, RuleTable, SeenKey, Selector, Settings, StatName, TUNNEL_DIRECTIONS, TunnelName,
     counter::reason_index, names,
 };
 use esp_datapath::Tables;
@@ -72,15 +76,15 @@ impl Maps {
 }
 
 impl Tables for Maps {
-    type Sa = *mut SaLine;
+    type Sa = Found;
 
     #[inline(always)] // inlined array lookups
-    fn sa(&self, key: &FlowKey) -> Option<*mut SaLine> {
+    fn sa(&self, key: &FlowKey) -> Option<Found> {
         sas::find(self.cpu, key)
     }
 
     #[inline(always)] // one load
-    fn tunnel(&self, sa: *mut SaLine) -> u32 {
+    fn tunnel(&self, sa: Found) -> u32 {
         sas::tunnel(sa)
     }
 
@@ -128,11 +132,16 @@ impl Tables for Maps {
     }
 
     #[inline(always)] // a few additions
-    fn count_sa(&self, sa: *mut SaLine, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) {
+    fn count_sa(&self, sa: Found, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) {
         if !sas::count(sa, key, src, len, now_ns) {
             let (key, src) = (*key, *src);
             counters::count_flow(&key, &src, len, now_ns);
         }
+    }
+
+    #[inline(always)] // a compare and a call
+    fn see_sequence(&self, sa: Found, key: &SeenKey, seq: u32) {
+        sas::see(sa, key, seq);
     }
 
     #[inline(always)] // only a call

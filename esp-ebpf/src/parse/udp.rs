@@ -63,5 +63,5 @@ fn encapsulated<P: Packet>(packet: &P, start: u32, end: u32, to_port: bool) -> R
     if marker == [0; 4] {
         return Ok(Upper::Ike);
     }
-    Ok(Upper::EspInUdp { spi: esp(packet, start, end)?, to_port })
+    Ok(Upper::EspInUdp { esp: esp(packet, start, end)?, to_port })
 }

@@ -44,7 +44,9 @@ pub fn inner<P: Packet, T: Tables>(
 #[inline(always)] // packet pointers do not survive a call
 fn is_nested<P: Packet, T: Tables>(packet: &P, tables: &T, ip: &Ip) -> bool {
     match upper(packet, ip) {
-        Ok(Upper::Esp(spi) | Upper::EspInUdp { spi, .. }) => tables.sa(&FlowKey::new(ip.dst, spi)).is_some(),
+        Ok(Upper::Esp(esp) | Upper::EspInUdp { esp, .. }) => {
+            tables.sa(&FlowKey::new(ip.dst, esp.spi)).is_some()
+        }
         Ok(Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other) | Err(_) => false,
     }
 }

@@ -33,20 +33,21 @@ impl Beside {
     /// Opens them, and a table that is new.
     pub(super) fn of(ebpf: &Ebpf, sizes: &Sizes) -> Result<(Self, Table)> {
         let flat = |name, of_a_cpu| Ok::<_, anyhow::Error>(Flat::new(mapped(ebpf, name)?, of_a_cpu));
-        let (index, lines) =
-            (Arc::new(mapped(ebpf, names::MAP_SA_INDEX)?), Arc::new(mapped(ebpf, names::MAP_SA_LINES)?));
+        let index = Arc::new(mapped(ebpf, names::MAP_SA_INDEX)?);
+        let (lines, sequences) = (mapped(ebpf, names::MAP_SA_LINES)?, mapped(ebpf, names::MAP_SEQUENCES)?);
         let cpus = cpus::count()?;
+        let lines = Lines::new(Arc::new(lines), Arc::new(sequences), cpus);
         let mut beside = Self {
             sas: HashMap::try_from(Map::from_map_data(handle(ebpf, names::MAP_SAS)?)?)?,
             flows: PerCpuHashMap::try_from(Map::from_map_data(handle(ebpf, names::MAP_FLOWS)?)?)?,
-            lines: Lines::new(lines.clone(), cpus),
+            lines: lines.clone(),
             ghosts: Ghosts::new(Arc::new(mapped(ebpf, names::MAP_GHOSTS)?), cpus),
             reasons: flat(names::MAP_REASONS, names::REASONS)?,
             hits: flat(names::MAP_HITS, names::HITS)?,
             tunnels: flat(names::MAP_TUNNELS, names::TUNNEL_COUNTERS)?,
         };
         beside.ghosts.prepare();
-        let table = Table::open(index, lines, cpus, sizes.sas, &mut beside.annex())?;
+        let table = Table::open(index, lines, sizes.sas, &mut beside.annex())?;
         Ok((beside, table))
     }
 

@@ -8,10 +8,11 @@ use aya::{
 };
 use esp_agent::datapath::read::in_lines;
 use esp_common::{
-    Action, Addr, Counter, Direction, FlowCounter, Guard, GuardKey, Hook, Mode, Reason, SeenKey,
+    Action, Addr, Counter, Direction, FlowCounter, FlowKey, Guard, GuardKey, Hook, Mode, Reason, SeenKey,
     TUNNEL_DIRECTIONS,
     counter::{hit_index, reason_index},
     names,
+    sequence::Sight,
 };
 use std::{collections::HashMap, hash::Hash};
 
@@ -74,6 +75,14 @@ impl Kernel {
     /// What the lines of SAs have counted.
     pub fn rows(&self) -> Vec<(SeenKey, FlowCounter)> {
         in_lines(&self.maps.lines)
+    }
+
+    /// What the sequence numbers of an SA tell; `None` before its first packet.
+    ///
+    /// Errors: there is no such SA.
+    pub fn sight(&mut self, key: &FlowKey) -> Result<Option<Sight>> {
+        let slot = self.table.find(key, &self.maps.annex())?.context("no such SA")?;
+        Ok(Sight::of(&self.maps.lines.sequence(slot)))
     }
 
     /// Guard hits.

@@ -5,11 +5,11 @@ use esp_agent::natt::UdpRow;
 use esp_agent::rotation::{Phase, RotationRow};
 use esp_agent::snapshot::{
     AgentHealth, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState,
-    Snapshot, TcMode, TunnelRow, XdpMode,
+    Sequence, Snapshot, TcMode, TunnelRow, XdpMode,
 };
 use esp_agent::state::{DriftCount, DriftRow};
 use esp_agent::tombstone::{Cause, Tombstone};
-use esp_common::{Action, Direction, Guard, Hook, Mode, Reason, Spi};
+use esp_common::{Action, Direction, Guard, Hook, Mode, Reason, Spi, sequence::Sight};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -147,6 +147,20 @@ fn ifaces() -> Vec<IfaceRow> {
     vec![eth5, gone, IfaceRow { present: true, ..new }]
 }
 
+fn sequence() -> Sequence {
+    let sight = Sight {
+        highest: 42_949_673,
+        lost: 3,
+        missing: 1,
+        late: 5,
+        duplicate: 2,
+        old: 1,
+        depth: 17,
+        restarts: 1,
+    };
+    Sequence::new(sight, false, 100, Duration::from_secs(588))
+}
+
 fn flows() -> Vec<FlowRow> {
     let inbound = FlowRow {
         iface: "eth5".to_owned(),
@@ -160,6 +174,7 @@ fn flows() -> Vec<FlowRow> {
         bytes: 16_600,
         first_ns: 110 * SECOND,
         last_ns: 698 * SECOND,
+        sequence: Some(sequence()),
     };
     let out = FlowRow {
         direction: Direction::Out,
@@ -176,6 +191,7 @@ fn flows() -> Vec<FlowRow> {
         packets: 7,
         bytes: 1_162,
         last_ns: 650 * SECOND,
+        sequence: None,
         ..inbound.clone()
     };
     let ghost6 = FlowRow {

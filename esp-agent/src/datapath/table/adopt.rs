@@ -4,6 +4,7 @@ use super::{Annex, ENTRIES, Held, LINE, Lines, Row, Table, Words, lines, moving}
 use crate::datapath::DatapathError;
 use esp_common::{
     FlowKey, SaEntry, Shape,
+    sequence::WORDS,
     table::{Bucket, meta},
 };
 use std::{
@@ -12,17 +13,15 @@ use std::{
 };
 
 impl Table {
-    /// Takes over index and lines for at most `limit` SAs on so many CPUs.
+    /// Takes over index and lines for at most `limit` SAs.
     ///
     /// Errors: a map beside the table cannot be read or written.
     pub fn open(
         index: Words,
-        lines: Words,
-        cpus: u32,
+        lines: Lines,
         limit: u32,
         annex: &mut impl Annex,
     ) -> Result<Self, DatapathError> {
-        let lines = Lines::new(lines, cpus);
         let buckets = u32::try_from((*index).as_ref().len() / LINE).unwrap_or(u32::MAX).saturating_sub(1);
         let shape = shape((*index).as_ref(), buckets.saturating_sub(1), lines.slots());
         let mut table = Self {
@@ -45,18 +44,20 @@ impl Table {
         Ok(table)
     }
 
-    /// Puts back what was counted of an SA in a table of another size.
+    /// Puts back what was counted of an SA in a table of another size, and what its sequence numbers told.
     ///
     /// Errors: a map beside the table cannot be written.
     pub fn restore(
         &mut self,
         key: &FlowKey,
         rows: &[Row],
+        sequence: &[u64; WORDS],
         annex: &mut impl Annex,
     ) -> Result<(), DatapathError> {
         let Some(slot) = self.blank.pop() else {
             return moving::keep(rows, annex);
         };
+        self.lines.put_sequence(slot, sequence);
         self.lines.name(slot, key, meta(&SaEntry::default()));
         moving::keep(self.lines.put(slot, rows), annex)?;
         self.retire(*key, slot);

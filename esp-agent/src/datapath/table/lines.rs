@@ -3,6 +3,7 @@
 use super::{LINE, Words};
 use esp_common::{
     FlowCounter, FlowKey, SaEntry, SaLine, SeenKey, Shape, Spi,
+    sequence::WORDS,
     table::{Bucket, claim, claimed, entry_of, meta, slot_of},
 };
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,16 +35,18 @@ const _: () = assert!(cfg!(target_endian = "little"), "the object is for bpfel a
 #[derive(Clone)]
 pub struct Lines {
     words: Words,
+    /// What sequence numbers tell, for each slot; ghosts have none.
+    sequences: Option<Words>,
     first: u32,
     slots: u32,
     cpus: u32,
 }
 
 impl Lines {
-    /// The lines of so many CPUs in `words`.
+    /// The lines of so many CPUs in `words`, and what sequence numbers tell of each slot.
     #[must_use]
-    pub fn new(words: Words, cpus: u32) -> Self {
-        Self::from(0, words, cpus)
+    pub fn new(words: Words, sequences: Words, cpus: u32) -> Self {
+        Self { sequences: Some(sequences), ..Self::from(0, words, cpus) }
     }
 
     /// The lines behind a shape.
@@ -54,7 +57,7 @@ impl Lines {
 
     fn from(first: u32, words: Words, cpus: u32) -> Self {
         let lines = u32::try_from((*words).as_ref().len() / LINE).unwrap_or(u32::MAX);
-        Self { words, first, slots: lines.saturating_sub(first) / cpus.max(1), cpus }
+        Self { words, sequences: None, first, slots: lines.saturating_sub(first) / cpus.max(1), cpus }
     }
 
     /// Lines of each CPU.
@@ -127,6 +130,28 @@ impl Lines {
         rows
     }
 
+    /// The words of a slot's sequence numbers.
+    #[must_use]
+    pub fn sequence(&self, slot: u32) -> [u64; WORDS] {
+        let mut words = [0; WORDS];
+        for (value, word) in words.iter_mut().zip(self.sequence_words(slot)) {
+            *value = word.load(Ordering::Relaxed);
+        }
+        words
+    }
+
+    /// Puts back what sequence numbers told of an SA.
+    pub(super) fn put_sequence(&self, slot: u32, words: &[u64; WORDS]) {
+        for (word, value) in self.sequence_words(slot).iter().zip(words) {
+            word.store(*value, Ordering::Relaxed);
+        }
+    }
+
+    fn sequence_words(&self, slot: u32) -> &[AtomicU64] {
+        let words = self.sequences.as_ref().map(|words| (**words).as_ref()).unwrap_or_default();
+        words.get(slot as usize * WORDS..(slot as usize + 1) * WORDS).unwrap_or_default()
+    }
+
     /// Gives a blank slot to an SA.
     pub(super) fn name(&self, slot: u32, key: &FlowKey, meta: u16) {
         let spi = u64::from(u32::from_ne_bytes(key.spi.wire()));
@@ -156,6 +181,7 @@ impl Lines {
 
     /// Zeroes a slot, the first CPU last: while it has a key, the others may still hold counts.
     pub(super) fn blank(&self, slot: u32) {
+        self.put_sequence(slot, &[0; WORDS]);
         for cpu in (0..self.cpus).rev() {
             for at in (0..LINE).rev() {
                 self.store(cpu, slot, at, 0);
@@ -203,7 +229,7 @@ impl Lines {
         }
     }
 
-    fn line(&self, cpu: u32, slot: u32) -> &[AtomicU64] {
+    pub(super) fn line(&self, cpu: u32, slot: u32) -> &[AtomicU64] {
         let first = (self.first as usize + cpu as usize * self.slots as usize + slot as usize) * LINE;
         (*self.words).as_ref().get(first..first + LINE).unwrap_or_default()
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::datapath::read::in_lines;
 use esp_common::{
     Addr, FlowCounter, SaLine, SeenKey, Spi,
+    sequence::WORDS,
     table::{claim, slot_of},
 };
 use proptest::prelude::*;
@@ -28,6 +29,11 @@ impl AsRef<[AtomicU64]> for Memory {
 
 fn memory(lines: u32) -> Words {
     Arc::new(Memory((0..lines as usize * LINE).map(|_| AtomicU64::new(0)).collect()))
+}
+
+/// Lines of so many slots on so many CPUs.
+fn lines(cpus: u32, slots: u32) -> Lines {
+    Lines::new(memory(cpus * slots), memory(slots * (WORDS / LINE) as u32), cpus)
 }
 
 /// What stands beside the table, and when it fails.
@@ -84,24 +90,28 @@ impl Annex for Fake {
 /// A table of `sas` SAs in `buckets` buckets.
 struct World {
     index: Words,
-    lines: Words,
+    lines: Lines,
     sas: u32,
     annex: Fake,
 }
 
 impl World {
     fn new(buckets: u32, sas: u32) -> Self {
-        let lines = memory(CPUS * (sas + SPARE));
-        Self { index: memory(buckets + 1), lines, sas, annex: Fake::default() }
+        Self { index: memory(buckets + 1), lines: lines(CPUS, sas + SPARE), sas, annex: Fake::default() }
     }
 
     fn open(&mut self) -> Table {
-        Table::open(self.index.clone(), self.lines.clone(), CPUS, self.sas, &mut self.annex).unwrap()
+        Table::open(self.index.clone(), self.lines.clone(), self.sas, &mut self.annex).unwrap()
     }
 
     /// Counts as the datapath does. False when the packet has no SA.
     fn count(&mut self, table: &Table, key: &FlowKey, cpu: u32, iface: u16) -> bool {
         let Some(slot) = table.find(key, &self.annex).unwrap() else { return false };
+        let mut told = table.lines.sequence(slot);
+        let ours = u64::from(key.spi.number());
+        assert!(told[0] == 0 || told[0] == ours, "sequence numbers of another SA");
+        told[0] = ours;
+        table.lines.put_sequence(slot, &told);
         let line = table.lines.get(cpu, slot);
         let (ours, seen) = (claim(iface, 0), seen(key, iface));
         if line.claim != 0 && line.claim != ours {
@@ -110,10 +120,7 @@ impl World {
             return true;
         }
         let line = SaLine { claim: ours, packets: line.packets + 1, bytes: line.bytes + 100, ..line };
-        let first = (cpu * table.lines.slots() + slot) as usize * LINE;
-        for (word, value) in
-            (*self.lines).as_ref()[first..].iter().zip(bytemuck::cast::<_, [u64; LINE]>(line))
-        {
+        for (word, value) in self.lines.line(cpu, slot).iter().zip(bytemuck::cast::<_, [u64; LINE]>(line)) {
             word.store(value, Ordering::Relaxed);
         }
         true
@@ -271,9 +278,9 @@ fn all_sas_have_a_place_although_they_collide() {
 #[test]
 fn few_sas_of_many_overflow_their_bucket() {
     let sas = 1 << 16;
-    let lines = memory(Shape::slots_for(sas));
     let mut annex = Fake::default();
-    let mut table = Table::open(memory(Shape::elements(sas)), lines, 1, sas, &mut annex).unwrap();
+    let mut table =
+        Table::open(memory(Shape::elements(sas)), lines(1, Shape::slots_for(sas)), sas, &mut annex).unwrap();
     for number in 0..sas {
         // As random as SPIs are (a finaliser of MurmurHash3: no two are the same).
         let spi = (number ^ number >> 16).wrapping_mul(0x85eb_ca6b);

@@ -1,0 +1,201 @@
+//! What the sequence numbers of an SA tell without its keys: lost, late, duplicate, and how large a replay window would
+//! have been enough.
+//!
+//! RX queues may spread an SA over CPUs, so all of them share what is remembered. Every change is a compare-and-swap of one
+//! word, and each word stands for itself: what two CPUs do at once comes out as if one had come after the other.
+
+use esp_common::sequence::{
+    BASE, BLOCK, DEPTH, DUPLICATE, FIRST, LATE, LOST, OLD, PROOF, RING, TOP, anew, block_of, extended,
+    missing, open, word,
+};
+
+/// Numbers that may be skipped at once. With more, or with numbers from before the ring, the peer may have begun anew.
+const MAX_JUMP: u64 = 1 << 20;
+/// Packets in a row, each with the next number, that prove it. RFC 3550 appendix A.1 asks for two; a path that doubles
+/// packets, or a few that are played back, must not look like it.
+const ENOUGH: u64 = 4;
+/// A swap fails when another CPU's went through: more often in a row than this it happens on no machine.
+const TRIES: usize = 8;
+
+/// The seam to the words of an SA: atomic instructions on one of the [`esp_common::sequence::WORDS`] words, without an order among them.
+pub trait Words: Copy {
+    /// The word.
+    fn load(self, at: usize) -> u64;
+
+    /// Replaces it.
+    fn store(self, at: usize, value: u64);
+
+    /// Adds to it.
+    fn add(self, at: usize, more: u64);
+
+    /// Replaces `old`, and nothing else, by `fresh`; whether it was there.
+    fn swap(self, at: usize, old: u64, fresh: u64) -> bool;
+}
+
+/// What is known of an SA.
+#[derive(Clone, Copy)]
+pub struct Sequence<W>(pub W);
+
+/// What became of a number in the ring.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    New,
+    Set,
+    /// The ring has gone on.
+    Gone,
+    /// Other CPUs were always first.
+    Beaten,
+}
+
+impl<W: Words> Sequence<W> {
+    /// Takes note of a number as it is on the wire. False when it could not: it will seem lost.
+    #[inline(always)] // the verifier follows the reference
+    pub fn see(self, low: u32) -> bool {
+        let top = self.load(TOP);
+        if top == 0 {
+            return self.begin(low);
+        }
+        let highest = top.wrapping_sub(1);
+        // Of an extended number only the lower half is on the wire (RFC 4303 section 2.2.1): it is the nearest one.
+        let ahead = i64::from(low.wrapping_sub(highest as u32) as i32);
+        let number = highest.wrapping_add(ahead as u64);
+        if ahead > MAX_JUMP as i64 {
+            self.prove(low, highest);
+            return true;
+        }
+        let mark = self.mark(number);
+        if ahead > 0 {
+            self.calm();
+            self.raise(number);
+            // Another CPU has its double, and has not raised the highest number yet.
+            self.add(DUPLICATE, u64::from(mark == Mark::Set));
+            return mark != Mark::Beaten;
+        }
+        match mark {
+            Mark::New => {
+                self.calm();
+                self.add(LATE, 1);
+                self.deepen(ahead.unsigned_abs());
+            }
+            Mark::Set => {
+                self.add(DUPLICATE, 1);
+                self.prove(low, highest);
+            }
+            Mark::Gone => {
+                self.add(OLD, 1);
+                self.prove(low, highest);
+            }
+            Mark::Beaten => return false,
+        }
+        true
+    }
+
+    /// The first packet. Of two CPUs that have one, either may name the first number.
+    #[inline(always)] // as above
+    fn begin(self, low: u32) -> bool {
+        let number = extended(low);
+        self.swap(BASE, 0, number.wrapping_add(1));
+        self.raise(number);
+        self.mark(number) != Mark::Beaten
+    }
+
+    #[inline(always)] // as above
+    fn mark(self, number: u64) -> Mark {
+        let (block, bit) = (number / BLOCK, 1 << (number % BLOCK));
+        let at = FIRST.wrapping_add(block as usize % RING);
+        for _ in 0..TRIES {
+            let old = self.load(at);
+            let held = block_of(old, block);
+            let same = old != 0 && held == block;
+            if same && old & bit != 0 {
+                return Mark::Set;
+            }
+            if old != 0 && held > block {
+                return Mark::Gone;
+            }
+            let fresh = if same { old | bit } else { word(block, bit as u32) };
+            if self.swap(at, old, fresh) {
+                if !same {
+                    self.add(LOST, missing(old, block, self.load(BASE).wrapping_sub(1)));
+                }
+                return Mark::New;
+            }
+        }
+        Mark::Beaten
+    }
+
+    /// One more packet that speaks for a peer that began anew.
+    #[inline(always)] // as above
+    fn prove(self, low: u32, highest: u64) {
+        let proof = self.load(PROOF);
+        let before = if proof as u32 == low { proof >> 32 } else { 0 };
+        let so_far = before.wrapping_add(1);
+        if so_far < ENOUGH {
+            return self.store(PROOF, (so_far << 32) | u64::from(low.wrapping_add(1)));
+        }
+        let number = anew(low, highest);
+        // Who wins settles what was there.
+        if self.swap(TOP, highest.wrapping_add(1), number.wrapping_add(1)) {
+            let mut ring = [0; RING];
+            for (at, held) in (FIRST..).zip(&mut ring) {
+                *held = self.load(at);
+            }
+            self.add(LOST, open(&ring, highest, self.load(BASE).wrapping_sub(1)));
+            self.store(BASE, number.wrapping_add(1));
+            self.store(PROOF, 0);
+            self.add(DEPTH, 1 << 32);
+            self.mark(number);
+        }
+    }
+
+    /// What came speaks against it.
+    #[inline(always)] // one load of a line that is at hand
+    fn calm(self) {
+        if self.load(PROOF) != 0 {
+            self.store(PROOF, 0);
+        }
+    }
+
+    #[inline(always)] // as above
+    fn raise(self, number: u64) {
+        let raised = number.wrapping_add(1);
+        for _ in 0..TRIES {
+            let top = self.load(TOP);
+            if top >= raised || self.swap(TOP, top, raised) {
+                return;
+            }
+        }
+    }
+
+    #[inline(always)] // as above
+    fn deepen(self, depth: u64) {
+        for _ in 0..TRIES {
+            let old = self.load(DEPTH);
+            if u64::from(old as u32) >= depth || self.swap(DEPTH, old, (old >> 32 << 32) | depth) {
+                return;
+            }
+        }
+    }
+
+    #[inline(always)] // one load
+    fn load(self, at: usize) -> u64 {
+        self.0.load(at)
+    }
+
+    #[inline(always)] // one store
+    fn store(self, at: usize, value: u64) {
+        self.0.store(at, value);
+    }
+
+    #[inline(always)] // one addition
+    fn add(self, at: usize, more: u64) {
+        if more != 0 {
+            self.0.add(at, more);
+        }
+    }
+
+    #[inline(always)] // one instruction
+    fn swap(self, at: usize, old: u64, fresh: u64) -> bool {
+        self.0.swap(at, old, fresh)
+    }
+}
