@@ -14,6 +14,9 @@
 //! interval = "1s"                     # how often xfrm_stat is copied
 //! [maps]                              # entries; also flows, ghosts
 //! sas = 16384
+//! [wire]                              # what ESP looks like on this network
+//! natt_ports = [4500]                 # UDP ports of ESP, four at most
+//! ping_spis = []                      # reserved SPIs of ESP echo, such as [7, 8]: they pass as `esp_ping`
 //!
 //! [[tunnel]]
 //! name = "site-b"                     # at most 63 bytes, a label in metrics
@@ -114,6 +117,7 @@ pub use valid::{GuardModes, Reconcile, Sizes, Tunnel};
 use crate::stitch::Rule;
 use crate::xfrm::model::DefaultPolicy;
 use check::tunnel::PlacedTunnel;
+use esp_common::Wire;
 use key::KeyStore;
 use raw::RawConfig;
 use report::{At, Located, Report};
@@ -139,6 +143,8 @@ pub struct Config {
     pub mirror_interval: Duration,
     /// Sizes of maps.
     pub sizes: Sizes,
+    /// What ESP looks like on this network.
+    pub wire: Wire,
     /// `[[tunnel]]`, with what was derived.
     pub tunnels: Vec<Tunnel>,
     /// `[[sa]]`.
@@ -231,6 +237,7 @@ fn build(raw: RawConfig, report: &Report) -> Config {
         reconcile: raw.reconcile,
         mirror_interval: raw.mirror_interval.unwrap_or(default.mirror_interval),
         sizes: raw.sizes.value,
+        wire: raw.wire,
         tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
         sas: sas.into_iter().map(|sa| sa.value).collect(),
         policies: policies.into_iter().map(|policy| policy.value).collect(),
@@ -294,6 +301,7 @@ impl Default for Config {
             reconcile: Reconcile::default(),
             mirror_interval: Duration::from_secs(1),
             sizes: Sizes::default(),
+            wire: Wire::default(),
             tunnels: Vec::new(),
             sas: Vec::new(),
             policies: Vec::new(),

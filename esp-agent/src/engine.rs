@@ -166,9 +166,10 @@ impl Engine {
         };
         let notes = self.filler.fill(&image)?;
         let complete = !notes.iter().any(|note| note.starts_with(FULL));
-        let modes = self.config.guard.as_raw();
+        let (modes, wire) = (self.config.guard.as_raw(), self.config.wire);
         self.filler.set(|settings| {
             settings.modes = modes;
+            settings.wire = wire;
             settings.synced = u32::from(complete);
         })?;
         self.renew()?;

@@ -26,6 +26,7 @@ pub mod sequence;
 pub mod settings;
 pub mod spi;
 pub mod table;
+pub mod wire;
 pub mod xfrm_stat;
 
 pub use action::Action;
@@ -41,6 +42,7 @@ pub use selector::{Rule, RuleAction, RuleRange, RuleTable, Selector};
 pub use settings::{LARVAL_NS, LEASE_NS, Settings};
 pub use spi::Spi;
 pub use table::{SaLine, Shape};
+pub use wire::Wire;
 pub use xfrm_stat::StatName;
 
 /// Version of everything in this crate. The pin directory is named after it, and [`Settings::abi`] repeats it,

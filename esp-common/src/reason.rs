@@ -78,6 +78,8 @@ reasons! {
     18 => CleartextIn "cleartext_in" Some(Guard::CleartextIn),
     /// Clear text on its way out that a PROTECT selector says must be protected.
     19 => CleartextOut "cleartext_out" Some(Guard::CleartextOut),
+    /// ESP to one of our addresses with a reserved SPI that the configuration names as that of ESP echo.
+    20 => EspPing "esp_ping" None,
 }
 
 /// Room for reasons in the counter map: more than there are, so that a new one does not change its layout.

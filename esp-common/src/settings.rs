@@ -2,6 +2,7 @@
 
 use crate::guard::{Guard, Mode};
 use crate::selector::RuleRange;
+use crate::wire::Wire;
 use bytemuck::{Pod, Zeroable};
 
 /// How long a picture may be trusted after the moment that it is known to be complete of.
@@ -35,6 +36,8 @@ pub struct Settings {
     pub rules_in: RuleRange,
     /// The rules for what leaves.
     pub rules_out: RuleRange,
+    /// What ESP looks like on this network.
+    pub wire: Wire,
 }
 
 impl Settings {
@@ -86,4 +89,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(size_of::<Settings>() == 48);
+const _: () = assert!(size_of::<Settings>() == 64);

@@ -26,6 +26,7 @@ pub fn inbound<P: Packet, T: Tables>(
         Seen::NotOurs => Reason::NotEsp,
         Seen::Unknown { .. } if !tables.is_local(&ip.dst) => Reason::EspForeign,
         Seen::Unknown { .. } if spi.is_zero() => Reason::SpiZero,
+        Seen::Unknown { .. } if place.settings.wire.is_ping(spi.number()) => Reason::EspPing,
         Seen::Unknown { .. } if spi.is_reserved() => Reason::SpiReserved,
         Seen::Unknown { .. } if !place.settings.trusted(place.now_ns) => Reason::UnknownUnsynced,
         Seen::Unknown { first_ns } => match packet.kernel_has(&ip.dst, spi) {

@@ -6,7 +6,7 @@ mod ipv6;
 mod udp;
 
 use crate::{Link, Packet};
-use esp_common::{Addr, Reason, Spi};
+use esp_common::{Addr, Reason, Spi, Wire};
 use network_types::ip::IpProto;
 
 /// `IPPROTO_ESP`.
@@ -62,10 +62,10 @@ pub enum Upper {
     EspInUdp {
         /// The header.
         esp: Esp,
-        /// Port 4500 is the destination, not only the source.
+        /// Its port is the destination, not only the source.
         to_port: bool,
     },
-    /// IKE on port 500, or on 4500 behind the non-ESP marker.
+    /// IKE on port 500, or behind the non-ESP marker.
     Ike,
     /// NAT keepalive.
     Keepalive,
@@ -102,13 +102,13 @@ pub fn settled<P: Packet>(packet: &P, ip: Ip) -> Ip {
 ///
 /// Errors: [`Reason::Truncated`], [`Reason::Malformed`].
 #[inline(always)] // as above
-pub fn upper<P: Packet>(packet: &P, ip: &Ip) -> Result<Upper, Reason> {
+pub fn upper<P: Packet>(packet: &P, ip: &Ip, wire: &Wire) -> Result<Upper, Reason> {
     if ip.fragment == Fragmented::Later {
         return Ok(Upper::Fragment);
     }
     match ip.proto {
         ESP => esp(packet, ip.payload, ip.end).map(Upper::Esp),
-        UDP => udp::read(packet, ip),
+        UDP => udp::read(packet, ip, wire),
         _ => Ok(Upper::Other),
     }
 }

@@ -39,7 +39,7 @@ pub fn tc_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>
 #[inline(always)] // one body for each program: as calls the arguments do not fit into five registers
 fn inspect_outer<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Result<Outcome, Reason> {
     let ip = parse::ip(packet, place.link)?;
-    let upper = parse::upper(packet, &ip)?;
+    let upper = parse::upper(packet, &ip, &place.settings.wire)?;
     Ok(classify::inbound(packet, tables, place, &ip, &upper).into())
 }
 
@@ -53,7 +53,7 @@ fn inspect_ingress<P: Packet, T: Tables>(
     if let Some(sa) = packet.decrypted_by() {
         return Ok(policy::inner(packet, tables, place, &ip, &sa));
     }
-    let reason = match parse::upper(packet, &ip) {
+    let reason = match parse::upper(packet, &ip, &place.settings.wire) {
         Ok(upper) if place.outer_at_tc => classify::inbound(packet, tables, place, &ip, &upper),
         Ok(upper) => classify::judged(tables, &ip, &upper),
         // A broken payload does not make the packet any less clear text.
@@ -69,7 +69,7 @@ fn inspect_egress<P: Packet, T: Tables>(
     place: &Place<'_>,
 ) -> Result<Outcome, Reason> {
     let ip = parse::settled(packet, parse::ip(packet, place.link)?);
-    let reason = match parse::upper(packet, &ip) {
+    let reason = match parse::upper(packet, &ip, &place.settings.wire) {
         Ok(upper) => classify::outbound(tables, place, packet.len(), &ip, &upper),
         // As above.
         Err(reason) => reason,

@@ -5,7 +5,7 @@
 
 use crate::kernel::Constants;
 use esp_common::{
-    Addr, FlowKey, Guard, InnerKey, Mode, Prefix, Rule, RuleAction, RuleRange, SaEntry, Settings, Spi,
+    Addr, FlowKey, Guard, InnerKey, Mode, Prefix, Rule, RuleAction, RuleRange, SaEntry, Settings, Spi, Wire,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -70,6 +70,13 @@ impl World {
             locals: [US, US6].map(addr).into(),
             ..Self::default()
         }
+    }
+
+    /// Ports of ESP in UDP, and SPIs of ESP echo.
+    #[must_use]
+    pub const fn wire(mut self, natt_ports: [u16; 4], ping_spis: [u8; 4]) -> Self {
+        self.settings.wire = Wire { natt_ports, ping_spis, pad: [0; 4] };
+        self
     }
 
     /// All guards in one mode.

@@ -88,6 +88,12 @@ fn clear_text_becomes_esp_and_both_gateways_count_what_the_router_sees() -> Resu
             assert_eq!(gateway.reason(hook, reason)?, [packets, 0], "{hook} {reason} {}", gateway.iface);
         }
         assert_eq!(scrape.sum("esp_sas", &[("tunnel", "lab")]), Some(2));
+        for fault in ["lost_total", "missing", "late_total", "duplicate_total", "old_total", "restarts_total"]
+        {
+            let told = scrape.sum(&format!("esp_sequence_{fault}"), &[("tunnel", "lab")]);
+            assert_eq!(told, Some(0), "{fault} of {}", gateway.iface);
+        }
+        assert_eq!(scrape.sum("esp_sequence_window_needed", &[]), Some(2), "one for each SA");
         assert_eq!(scrape.sum("esp_guard_hits_total", &[]).unwrap_or(0), 0);
         assert_eq!(gateway.plan()?["empty"], true, "a second run changes nothing");
     }

@@ -8,6 +8,7 @@ pub(super) mod sa;
 pub(super) mod sa_options;
 pub(super) mod tunnel;
 pub(super) mod unprotected;
+mod wire;
 
 use super::key::KeyStore;
 use super::report::{At, Located};
@@ -17,7 +18,7 @@ use super::valid::{GuardModes, Reconcile, Sizes};
 use crate::stitch::Rule;
 use crate::xfrm::model::{DefaultPolicy, PolicyAction};
 use esp_common::names::IFACES;
-use esp_common::{Guard, Mode};
+use esp_common::{Guard, Mode, Wire};
 use policy::RawPolicy;
 use sa::RawSa;
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ pub(super) struct RawConfig {
     pub(super) unprotected: [Vec<RawUnprotected>; 2],
     pub(super) default_policy: Option<DefaultPolicy>,
     pub(super) names: Vec<Rule>,
+    pub(super) wire: Wire,
 }
 
 impl RawConfig {
@@ -61,6 +63,7 @@ impl RawConfig {
             ),
             default_policy: read_default_policy(&mut root),
             names: root.tables("name").into_iter().filter_map(name::read).collect(),
+            wire: wire::read(&mut root),
         };
         root.finish();
         raw

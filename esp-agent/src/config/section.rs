@@ -65,12 +65,7 @@ impl<'a> Section<'a> {
     pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<Located<u64>> {
         let found = self.take(key)?;
         let integer = typed("an integer", found.value, found.value.as_integer());
-        let parsed = integer.and_then(|integer| {
-            unsigned(integer)
-                .filter(|number| range.contains(number))
-                .ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
-        });
-        self.settle(found.at, parsed)
+        self.settle(found.at, integer.and_then(|integer| within(&range, integer)))
     }
 
     /// An integer, or a string: for what is written either way, such as an SPI.
@@ -102,11 +97,25 @@ impl<'a> Section<'a> {
         key: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Located<Vec<Option<Located<T>>>>> {
+        self.list(key, |value| typed("a string", value, value.as_str()).and_then(&parse))
+    }
+
+    /// One integer within `range` or an array of them; others are `None`.
+    pub(super) fn numbers(
+        &mut self,
+        key: &str,
+        range: &RangeInclusive<u64>,
+    ) -> Option<Located<Vec<Option<Located<u64>>>>> {
+        self.list(key, |value| within(range, typed("an integer", value, value.as_integer())?))
+    }
+
+    fn list<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&DeValue<'_>) -> Result<T, String>,
+    ) -> Option<Located<Vec<Option<Located<T>>>>> {
         let found = self.take(key)?;
-        let one = |at: At, value: &DeValue<'_>| {
-            let text = typed("a string", value, value.as_str());
-            self.settle(at, text.and_then(&parse))
-        };
+        let one = |at: At, value: &DeValue<'_>| self.settle(at, parse(value));
         let values = match found.value.as_array() {
             None => vec![one(found.at.clone(), found.value)],
             Some(array) => array
@@ -184,6 +193,11 @@ impl<'a> Section<'a> {
 
 fn unsigned(integer: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn within(range: &RangeInclusive<u64>, integer: &DeInteger<'_>) -> Result<u64, String> {
+    let number = unsigned(integer).filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
 }
 
 fn typed<T>(wanted: &str, found: &DeValue<'_>, value: Option<T>) -> Result<T, String> {

@@ -376,3 +376,21 @@ fn a_missing_file_is_one_error() {
     let shown = errors.to_string();
     assert!(shown.starts_with("/nonexistent/site.toml: failed to read it: "), "{shown}");
 }
+
+#[test]
+fn ports_and_spis_of_the_wire_are_few_and_in_range() {
+    let of = |lines: &str| format!("[wire]\n{lines}\n");
+    for (lines, wanted) in [
+        ("natt_ports = [1, 2, 3, 4, 5]", ("wire.natt_ports", 2, "names more than 4")),
+        ("natt_ports = [4500, 0]", ("wire.natt_ports[1]", 2, "from 1 to 65535")),
+        ("natt_ports = \"4500\"", ("wire.natt_ports", 2, "expected an integer, found a string")),
+        ("ping_spis = 256", ("wire.ping_spis", 2, "from 1 to 255")),
+        ("ping_spi = 7", ("wire.ping_spi", 2, "unknown key")),
+    ] {
+        assert_errors(lines, &of(lines), &[wanted]);
+    }
+    let config = parse(&of("natt_ports = [4501, 4502]\nping_spis = [7, 8]")).expect("a good file");
+    assert_eq!(config.wire.natt_ports, [4501, 4502, 4501, 4501]);
+    assert_eq!(config.wire.ping_spis, [7, 8, 0, 0]);
+    assert_eq!(parse("").expect("nothing").wire, esp_common::Wire::default());
+}

@@ -1,16 +1,15 @@
-//! UDP: what RFC 3948 puts on port 4500, and IKE on 500.
+//! UDP: what RFC 3948 puts on port 4500, or on others that are named, and IKE on 500.
 
 use super::{Fragmented, Ip, Upper, esp};
 use crate::Packet;
-use esp_common::Reason;
+use esp_common::{Reason, Wire};
 
 const HEADER: u32 = 8;
 const IKE: u16 = 500;
-const NAT_T: u16 = 4500;
 const KEEPALIVE: u8 = 0xff;
 
 #[inline(always)] // its result is larger than the registers that a BPF call can return
-pub(super) fn read<P: Packet>(packet: &P, ip: &Ip) -> Result<Upper, Reason> {
+pub(super) fn read<P: Packet>(packet: &P, ip: &Ip, wire: &Wire) -> Result<Upper, Reason> {
     let start = ip.payload.saturating_add(HEADER);
     if start > ip.end {
         return Err(Reason::Truncated);
@@ -21,13 +20,13 @@ pub(super) fn read<P: Packet>(packet: &P, ip: &Ip) -> Result<Upper, Reason> {
     if sport == IKE || dport == IKE {
         return Ok(Upper::Ike);
     }
-    let to_port = dport == NAT_T;
-    if sport != NAT_T && !to_port {
+    let to_port = wire.is_natt(dport);
+    if !to_port && !wire.is_natt(sport) {
         return Ok(Upper::Other);
     }
     let len = u32::from(u16::from_be_bytes([len0, len1]));
     match end(ip, len).and_then(|end| encapsulated(packet, start, end, to_port)) {
-        // Only the source is port 4500: some client's ephemeral port, which owes nothing to RFC 3948.
+        // Only the source is such a port: some client's ephemeral port, which owes nothing to RFC 3948.
         Err(_) if !to_port => Ok(Upper::Other),
         found => found,
     }

@@ -94,6 +94,7 @@ fn excused<T: Tables>(tables: &T, reason: Reason, proto: u8, our_end: &Addr) -> 
         | Reason::UnknownUnsynced
         | Reason::SpiZero
         | Reason::SpiReserved
+        | Reason::EspPing
         // ESP or NAT-T that is cut short.
         | Reason::Truncated
         | Reason::Malformed

@@ -32,7 +32,7 @@ pub fn inner<P: Packet, T: Tables>(
     if !place.settings.trusted(place.now_ns) {
         return Reason::DecryptedUnchecked.into();
     }
-    if is_nested(packet, tables, ip) {
+    if is_nested(packet, tables, place, ip) {
         return Reason::DecryptedUnchecked.into();
     }
     let policy = if range.count == 0 { 0 } else { tables.inner_policy(range.first) };
@@ -42,8 +42,8 @@ pub fn inner<P: Packet, T: Tables>(
 /// ESP inside ESP that an SA of ours will decrypt further: the policy is for what comes out in the end, and the kernel
 /// looks for none before (`no_policy` in `esp4_protocol`, `INET6_PROTO_NOPOLICY` in `esp6_protocol`).
 #[inline(always)] // packet pointers do not survive a call
-fn is_nested<P: Packet, T: Tables>(packet: &P, tables: &T, ip: &Ip) -> bool {
-    match upper(packet, ip) {
+fn is_nested<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>, ip: &Ip) -> bool {
+    match upper(packet, ip, &place.settings.wire) {
         Ok(Upper::Esp(esp) | Upper::EspInUdp { esp, .. }) => {
             tables.sa(&FlowKey::new(ip.dst, esp.spi)).is_some()
         }

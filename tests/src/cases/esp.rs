@@ -5,12 +5,12 @@ use crate::{
     frame::{Frame, Payload},
     world::{OTHER, PEER, PEER6, SPI, US, US6, World},
 };
-use esp_common::{Guard, Mode, Reason};
+use esp_common::{Guard, Mode, Reason, Wire};
 
 const STRANGE: u32 = 0xdead_beef;
 
 pub(super) fn cases() -> Vec<Case> {
-    [known(), unknown(), modes(), reserved(), sizes(), leaving(), at_tc()].concat()
+    [known(), unknown(), modes(), reserved(), pings(), sizes(), leaving(), at_tc()].concat()
 }
 
 fn esp(dst: &str, spi: u32) -> Vec<u8> {
@@ -127,5 +127,21 @@ fn at_tc() -> Vec<Case> {
         Case::ingress("ESP in transit where there is no XDP", esp(OTHER, STRANGE), Reason::EspForeign)
             .world(outer)
             .ghost(OTHER, STRANGE),
+    ]
+}
+
+fn pings() -> Vec<Case> {
+    let world = || World::lab().wire([Wire::NATT; 4], [7, 8, 0, 0]);
+    let six = Frame::v6(&to_us6(), &Payload::esp(8, 1, 64)).build();
+    let case = |name, frame, reason| Case::xdp(name, frame, reason).world(world());
+    vec![
+        case("ESP echo that is named", esp(US, 7), Reason::EspPing).ghost(US, 7),
+        case("ESP echo over IPv6", six, Reason::EspPing).ghost(US6, 8),
+        case("ESP echo in transit", esp(OTHER, 7), Reason::EspForeign).ghost(OTHER, 7),
+        case("a reserved SPI beside those of ESP echo", esp(US, 9), Reason::SpiReserved)
+            .ghost(US, 9)
+            .dropped(0),
+        case("SPI 0 beside those of ESP echo", esp(US, 0), Reason::SpiZero).ghost(US, 0).dropped(0),
+        Case::xdp("ESP echo that nobody named", esp(US, 7), Reason::SpiReserved).ghost(US, 7).dropped(0),
     ]
 }

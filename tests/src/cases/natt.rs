@@ -12,7 +12,7 @@ const STRANGE: u32 = 0xdead_beef;
 const SOME: u16 = 40_000;
 
 pub(super) fn cases() -> Vec<Case> {
-    [both(), short(), lengths(), from(), ike()].concat()
+    [both(), short(), lengths(), from(), ike(), other_ports()].concat()
 }
 
 fn frame(payload: &Payload) -> Vec<u8> {
@@ -126,5 +126,21 @@ fn ike() -> Vec<Case> {
         Case::xdp("UDP", frame(&Payload::udp(SOME, 53, vec![0; 28])), Reason::NotEsp),
         Case::xdp("UDP while unsynced", frame(&Payload::udp(SOME, 53, vec![])), Reason::NotEsp)
             .world(World::lab().unsynced()),
+    ]
+}
+
+fn other_ports() -> Vec<Case> {
+    let world = || World::lab().wire([4501, 4502, 4501, 4501], [0; 4]);
+    let six = |port| Frame::v6(&to_us6(), &esp(SOME, port, SPI)).build();
+    let case = |name, frame, reason| Case::xdp(name, frame, reason).world(world());
+    vec![
+        case("ESP in UDP on a port that is named", frame(&esp(SOME, 4501, SPI)), Reason::EspKnown)
+            .known(US, SPI),
+        case("ESP in UDP on another port that is named", six(4502), Reason::EspKnown).known(US6, SPI),
+        case("ESP in UDP from a port that is named", frame(&esp(4502, SOME, SPI)), Reason::EspKnown)
+            .known(US, SPI),
+        case("port 4500 where others are named", frame(&esp(SOME, 4500, SPI)), Reason::NotEsp),
+        case("port 0 where four are named", six(0), Reason::NotEsp),
+        case("IKE on a port that is named", frame(&esp(SOME, 4501, 0)), Reason::Ike),
     ]
 }
