@@ -262,7 +262,7 @@ impl XdpMode {
     #[must_use]
     pub const fn of(slot: &IfaceSlot) -> Option<Self> {
         match slot.xdp {
-            IfaceSlot::XDP_NATIVE => Some(Self::Native),
+            IfaceSlot::XDP_NATIVE | IfaceSlot::XDP_NATIVE_FRAGS => Some(Self::Native),
             IfaceSlot::XDP_GENERIC => Some(Self::Generic),
             _ => None,
         }

@@ -13,7 +13,8 @@ pub struct IfaceSlot {
     pub name: [u8; IFACE_NAME_LEN],
     /// Index in the kernel when the programs were attached last.
     pub ifindex: u32,
-    /// How the programs are attached: one of [`IfaceSlot::XDP_NATIVE`], [`IfaceSlot::XDP_GENERIC`], 0 for TC only.
+    /// How the programs are attached: one of [`IfaceSlot::XDP_NATIVE`], [`IfaceSlot::XDP_NATIVE_FRAGS`],
+    /// [`IfaceSlot::XDP_GENERIC`], 0 for TC only.
     pub xdp: u8,
     /// One of [`IfaceSlot::TC_TCX`], [`IfaceSlot::TC_CLSACT`].
     pub tc: u8,
@@ -28,6 +29,8 @@ impl IfaceSlot {
     pub const XDP_NATIVE: u8 = 1;
     /// XDP in the generic receive path.
     pub const XDP_GENERIC: u8 = 2;
+    /// XDP in the driver, which spreads a frame over several buffers (Linux 5.18).
+    pub const XDP_NATIVE_FRAGS: u8 = 3;
     /// TC programs are TCX links.
     pub const TC_TCX: u8 = 1;
     /// TC programs are filters of a clsact qdisc.

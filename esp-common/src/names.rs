@@ -2,6 +2,8 @@
 
 /// The program at XDP.
 pub const PROG_XDP: &str = "esp_xdp";
+/// The program at XDP where the driver spreads a frame over several buffers.
+pub const PROG_XDP_FRAGS: &str = "esp_xdp_frags";
 /// The program at TC ingress.
 pub const PROG_TC_IN: &str = "esp_tc_in";
 /// The program at TC egress.

@@ -68,7 +68,7 @@ impl Kernel {
         load::size(&mut loader, sizes)?;
         let mut ebpf =
             loader.load(esp_agent::datapath::object::bytes()?).context("failed to load the object")?;
-        for name in [names::PROG_XDP, names::PROG_EMPTY] {
+        for name in [names::PROG_XDP, names::PROG_XDP_FRAGS, names::PROG_EMPTY] {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("failed to load {name}"))?;
         }

@@ -7,7 +7,7 @@ use esp_tests::{
     foreign::Foreigner,
     frame::Payload,
     probe, run,
-    site::{GATEWAY, NOWHERE, OUTSIDE, PEER, Site, inbound},
+    site::{FAR_END, GATEWAY, NOWHERE, OUTSIDE, PEER, Site, inbound},
     wait,
 };
 use std::{process::Output, time::Duration};
@@ -49,6 +49,45 @@ fn attach_and_detach_leave_nothing_behind_and_others_alone() -> Result<()> {
         expect_same(&site, &before).context(mode)?;
         assert!(detach(&site)?.status.success(), "a second time there is nothing to do");
         expect_same(&site, &before).context(mode)?;
+    }
+    Ok(())
+}
+
+/// A native program for one buffer is refused at this MTU: the driver needs the one for several.
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
+fn jumbo_frames_are_counted_to_the_byte_in_every_mode() -> Result<()> {
+    const MTU: u32 = 9_000;
+    const SIZES: [usize; 5] = [64, 1_400, 3_000, 5_000, 8_900];
+    for (mode, hook) in [("native", "xdp"), ("auto", "xdp"), ("generic", "xdp"), ("tc", "tc_ingress")] {
+        let site = Site::new()?;
+        site.allocate(NOWHERE.into(), GATEWAY.into(), SPI)?;
+        site.gateway.ip(&format!("link set {OUTSIDE} mtu {MTU}"))?;
+        site.peer.ip(&format!("link set {FAR_END} mtu {MTU}"))?;
+        let (far, mut bytes) = (site.far()?, 0);
+        // The second one finds the link of the first.
+        for run in 1..=2_u64 {
+            let mut agent = site.agent()?.arg("--attach").arg(mode).start()?;
+            let iface = agent.status_json()?["interfaces"][0].clone();
+            let native = mode == "native" || mode == "auto";
+            ensure!(
+                (iface["xdp"] == "native") == native && iface["note"] == "",
+                "{mode}, run {run}: {iface:#}"
+            );
+            for (seq, size) in (1..).zip(SIZES) {
+                let frame = inbound(&Payload::esp(SPI, seq + u32::try_from(run)? * 10, size)).build();
+                bytes += frame.len() as u64;
+                far.send(&frame)?;
+            }
+            let labels = [("hook", hook), ("reason", "esp_known"), ("action", "pass")];
+            let sent = SIZES.len() as u64 * run;
+            agent
+                .wait_metric("esp_packets_total", &labels, sent)
+                .with_context(|| format!("{mode}, run {run}"))?;
+            assert_eq!(agent.metric("esp_packets_total", &labels)?, sent, "{mode}, run {run}");
+            assert_eq!(agent.metric("esp_packet_bytes_total", &labels)?, bytes, "{mode}, run {run}");
+            assert_eq!(agent.stop()?, 0);
+        }
     }
     Ok(())
 }

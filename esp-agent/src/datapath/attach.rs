@@ -127,21 +127,27 @@ fn outer(
 ) -> Result<(Loaded, u8, String), DatapathError> {
     let wanted: &[u8] = match mode {
         AttachMode::Auto if !target.ethernet => &[],
-        AttachMode::Auto => &[IfaceSlot::XDP_NATIVE, IfaceSlot::XDP_GENERIC],
-        AttachMode::Native => &[IfaceSlot::XDP_NATIVE],
+        AttachMode::Auto => &[IfaceSlot::XDP_NATIVE, IfaceSlot::XDP_NATIVE_FRAGS, IfaceSlot::XDP_GENERIC],
+        AttachMode::Native => &[IfaceSlot::XDP_NATIVE, IfaceSlot::XDP_NATIVE_FRAGS],
         AttachMode::Generic => &[IfaceSlot::XDP_GENERIC],
         AttachMode::Tc => &[],
     };
     let mut note = String::new();
     if !wanted.is_empty() {
         let mut loaded = load::programs(pins, sizes, constants)?;
-        for how in wanted {
-            match xdp::attach(pins, loaded.xdp()?, target, *how, earlier) {
-                Ok(()) => return Ok((loaded, *how, note)),
-                Err(DatapathError::Attach { source, how, .. }) if mode == AttachMode::Auto => {
+        // The way of an earlier agent first: a link that is there only changes its program.
+        let mut ways = wanted.to_vec();
+        ways.sort_by_key(|how| *how != earlier);
+        for (left, how) in (0..ways.len()).rev().zip(ways) {
+            let another = left > 0 || mode == AttachMode::Auto;
+            match xdp::attach(pins, loaded.xdp(xdp::program(how))?, target, how, earlier) {
+                // That one buffer is too small for a frame is nothing to be told.
+                Ok(()) if how == IfaceSlot::XDP_NATIVE_FRAGS => return Ok((loaded, how, String::new())),
+                Ok(()) => return Ok((loaded, how, note)),
+                Err(DatapathError::Attach { source, how, .. }) if another => {
                     note = format!("{how} XDP was refused: {}", chain(&source));
                 }
-                Err(DatapathError::NoHook { how, .. }) if mode == AttachMode::Auto => {
+                Err(DatapathError::NoHook { how, .. }) if another => {
                     note = format!("the driver has no {how} XDP");
                 }
                 Err(error) => return Err(error),

@@ -52,17 +52,11 @@ pub fn maps(pins: &Pins, sizes: &Sizes) -> Result<(), DatapathError> {
     resize::restore(pins, saved)
 }
 
-/// Loads the programs for one interface.
+/// Loads the TC programs for one interface; those for XDP are loaded when they are asked for.
 ///
 /// Errors: see [`DatapathError`].
 pub fn programs(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Loaded, DatapathError> {
     let mut ebpf = loader(pins, sizes, constants)?;
-    if !constants.outer_at_tc {
-        let name = names::PROG_XDP;
-        xdp(&mut ebpf)?
-            .load()
-            .map_err(|source| DatapathError::LoadProgram { name, source: Box::new(source) })?;
-    }
     for name in [names::PROG_TC_IN, names::PROG_TC_OUT] {
         tc(&mut ebpf, name)?
             .load()
@@ -85,11 +79,17 @@ impl Loaded {
         Some(Box::new(move || logger.flush()))
     }
 
-    /// The XDP program.
+    /// An XDP program, in the kernel.
     ///
-    /// Errors: [`DatapathError::NoProgram`].
-    pub fn xdp(&mut self) -> Result<&mut Xdp, DatapathError> {
-        xdp(&mut self.0)
+    /// Errors: [`DatapathError::NoProgram`], [`DatapathError::LoadProgram`].
+    pub fn xdp(&mut self, name: &'static str) -> Result<&mut Xdp, DatapathError> {
+        let program = self.0.program_mut(name).and_then(|program| program.try_into().ok());
+        let program: &mut Xdp = program.ok_or(DatapathError::NoProgram(name))?;
+        if program.fd().is_err() {
+            let failed = |source| DatapathError::LoadProgram { name, source: Box::new(source) };
+            program.load().map_err(failed)?;
+        }
+        Ok(program)
     }
 
     /// A TC program.
@@ -123,11 +123,6 @@ pub fn size(loader: &mut EbpfLoader<'_>, sizes: &Sizes) -> Result<(), DatapathEr
         loader.map_max_entries(name, size);
     }
     Ok(())
-}
-
-fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
-    let program = ebpf.program_mut(names::PROG_XDP).and_then(|program| program.try_into().ok());
-    program.ok_or(DatapathError::NoProgram(names::PROG_XDP))
 }
 
 pub(super) fn tc<'a>(

@@ -1,7 +1,11 @@
 //! The one file with raw loads from packets.
 
 use super::sad;
-use aya_ebpf::{EbpfContext as _, bindings::bpf_xfrm_state, helpers::generated::bpf_skb_get_xfrm_state};
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::bpf_xfrm_state,
+    helpers::generated::{bpf_skb_get_xfrm_state, bpf_xdp_get_buff_len},
+};
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     programs::{TcContext, XdpContext},
@@ -62,6 +66,15 @@ impl Frame {
     pub(crate) fn of_xdp(ctx: &XdpContext) -> Self {
         let (data, end) = (ctx.data(), ctx.data_end());
         Self { data, end, len: end.wrapping_sub(data) as u32, skb: None, xdp: Some(ctx.as_ptr().cast()) }
+    }
+
+    /// Headers are in the first of its buffers: drivers fill that with kilobytes.
+    #[inline(always)] // packet pointers do not survive a call
+    pub(crate) fn of_xdp_frags(ctx: &XdpContext) -> Self {
+        let linear = Self::of_xdp(ctx);
+        // SAFETY: the program's context.
+        let len = unsafe { bpf_xdp_get_buff_len(ctx.as_ptr().cast()) };
+        Self { len: len as u32, ..linear }
     }
 
     #[inline(always)] // packet pointers do not survive a call

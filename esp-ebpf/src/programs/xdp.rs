@@ -7,10 +7,21 @@ use esp_common::Action;
 /// Judges the outer packet.
 #[xdp]
 pub(crate) fn esp_xdp(ctx: XdpContext) -> u32 {
+    judge(&Frame::of_xdp(&ctx))
+}
+
+/// As [`esp_xdp`], for drivers that spread a frame over several buffers: at an MTU above a page most take no other.
+#[xdp(frags)]
+pub(crate) fn esp_xdp_frags(ctx: XdpContext) -> u32 {
+    judge(&Frame::of_xdp_frags(&ctx))
+}
+
+#[inline(always)] // packet pointers do not survive a call
+fn judge(frame: &Frame) -> u32 {
     let Some(place) = place() else {
         return xdp_action::XDP_PASS;
     };
-    match esp_datapath::xdp(&Frame::of_xdp(&ctx), &Maps::of_this_cpu(), &place) {
+    match esp_datapath::xdp(frame, &Maps::of_this_cpu(), &place) {
         Action::Pass | Action::Redirect => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,
     }

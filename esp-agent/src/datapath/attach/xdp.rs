@@ -16,6 +16,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
+/// The program for a mode.
+pub(super) const fn program(how: u8) -> &'static str {
+    if how == IfaceSlot::XDP_NATIVE_FRAGS { names::PROG_XDP_FRAGS } else { names::PROG_XDP }
+}
+
 /// Attaches it in mode `how`, or replaces the one of an earlier agent that was in the same mode.
 pub(super) fn attach(
     pins: &Pins,
@@ -36,7 +41,7 @@ pub(super) fn attach(
         return Err(DatapathError::ForeignXdp { iface: target.name.clone(), name: program_name(id), id });
     }
     let (mode, how) = match how {
-        IfaceSlot::XDP_NATIVE => (XdpMode::Driver, "native"),
+        IfaceSlot::XDP_NATIVE | IfaceSlot::XDP_NATIVE_FRAGS => (XdpMode::Driver, "native"),
         _ => (XdpMode::Skb, "generic"),
     };
     let failed = |source| refused(name, target, how, source);
