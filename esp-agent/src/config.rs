@@ -17,6 +17,11 @@
 //! [wire]                              # what ESP looks like on this network
 //! natt_ports = [4500]                 # UDP ports of ESP, four at most
 //! ping_spis = []                      # reserved SPIs of ESP echo, such as [7, 8]: they pass as `esp_ping`
+//! [budget]                            # packets/s that may come before they are decrypted; default: as many as do
+//! sa = 200000                         # of each SA
+//! peer = 500000                       # of each outer source of SAs
+//! unknown = 1000                      # of all SPIs that no SA has, together
+//! burst = "100ms"                     # default: what may come at once is as much as comes in this time
 //!
 //! [[tunnel]]
 //! name = "site-b"                     # at most 63 bytes, a label in metrics
@@ -117,7 +122,7 @@ pub use valid::{GuardModes, Reconcile, Sizes, Tunnel};
 use crate::stitch::Rule;
 use crate::xfrm::model::DefaultPolicy;
 use check::tunnel::PlacedTunnel;
-use esp_common::Wire;
+use esp_common::{Budgets, Wire};
 use key::KeyStore;
 use raw::RawConfig;
 use report::{At, Located, Report};
@@ -145,6 +150,8 @@ pub struct Config {
     pub sizes: Sizes,
     /// What ESP looks like on this network.
     pub wire: Wire,
+    /// How many packets may come.
+    pub budgets: Budgets,
     /// `[[tunnel]]`, with what was derived.
     pub tunnels: Vec<Tunnel>,
     /// `[[sa]]`.
@@ -238,6 +245,7 @@ fn build(raw: RawConfig, report: &Report) -> Config {
         mirror_interval: raw.mirror_interval.unwrap_or(default.mirror_interval),
         sizes: raw.sizes.value,
         wire: raw.wire,
+        budgets: raw.budgets,
         tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
         sas: sas.into_iter().map(|sa| sa.value).collect(),
         policies: policies.into_iter().map(|policy| policy.value).collect(),
@@ -302,6 +310,7 @@ impl Default for Config {
             mirror_interval: Duration::from_secs(1),
             sizes: Sizes::default(),
             wire: Wire::default(),
+            budgets: Budgets::default(),
             tunnels: Vec::new(),
             sas: Vec::new(),
             policies: Vec::new(),

@@ -166,10 +166,11 @@ impl Engine {
         };
         let notes = self.filler.fill(&image)?;
         let complete = !notes.iter().any(|note| note.starts_with(FULL));
-        let (modes, wire) = (self.config.guard.as_raw(), self.config.wire);
+        let (modes, wire, budgets) = (self.config.guard.as_raw(), self.config.wire, self.config.budgets);
         self.filler.set(|settings| {
             settings.modes = modes;
             settings.wire = wire;
+            settings.budgets = budgets;
             settings.synced = u32::from(complete);
         })?;
         self.renew()?;

@@ -58,6 +58,13 @@ impl Addr {
         self.words
     }
 
+    /// From what [`Addr::words`] gave.
+    #[inline(always)] // a move of two registers
+    #[must_use]
+    pub const fn from_words(words: [u64; 2]) -> Self {
+        Self { words }
+    }
+
     /// True when this is an IPv4 address (in mapped form).
     #[inline(always)] // part of every comparison of the datapath
     #[must_use]

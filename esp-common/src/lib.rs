@@ -11,6 +11,7 @@
 
 pub mod action;
 pub mod addr;
+pub mod budget;
 pub mod counter;
 pub mod flow;
 pub mod guard;
@@ -31,6 +32,7 @@ pub mod xfrm_stat;
 
 pub use action::Action;
 pub use addr::{Addr, Prefix};
+pub use budget::Budgets;
 pub use counter::{Counter, FlowCounter, GuardKey, TUNNEL_DIRECTIONS};
 pub use flow::{Direction, FlowKey, SeenKey};
 pub use guard::{Guard, Mode};

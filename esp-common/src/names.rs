@@ -23,6 +23,12 @@ pub const MAP_SA_INDEX: &str = "SA_INDEX";
 pub const MAP_SA_LINES: &str = "SA_LINES";
 /// [`crate::sequence::WORDS`] words for each slot of `SA_LINES`, shared by all CPUs: what sequence numbers tell.
 pub const MAP_SEQUENCES: &str = "SEQUENCES";
+/// One word for each slot of `SA_LINES`: when its next packet is due, in ns of CLOCK_MONOTONIC.
+pub const MAP_SA_BUDGETS: &str = "SA_BUDGETS";
+/// [`crate::Addr`] of an outer source to the same, the least recently used goes first.
+pub const MAP_PEER_BUDGETS: &str = "PEER_BUDGETS";
+/// The same, one entry: of all SPIs that no SA has.
+pub const MAP_UNKNOWN_BUDGET: &str = "UNKNOWN_BUDGET";
 /// [`crate::FlowKey`] to u32, the slot: SAs whose bucket is full.
 pub const MAP_SAS: &str = "SAS";
 /// [`crate::Addr`] to u32: our own addresses.
@@ -59,11 +65,14 @@ pub const MAP_XFRM_STAT: &str = "XFRM_STAT";
 pub const MAP_LOST: &str = "LOST";
 
 /// All maps, in the order in which `status` lists them.
-pub const MAPS: [&str; 20] = [
+pub const MAPS: [&str; 23] = [
     MAP_SETTINGS,
     MAP_SA_INDEX,
     MAP_SA_LINES,
     MAP_SEQUENCES,
+    MAP_SA_BUDGETS,
+    MAP_PEER_BUDGETS,
+    MAP_UNKNOWN_BUDGET,
     MAP_SAS,
     MAP_LOCALS,
     MAP_FLOWS,
@@ -93,6 +102,8 @@ pub const GLOBAL_NO_ETHERNET: &str = "NO_ETHERNET";
 pub const IFACES: u32 = 8;
 /// SAs by default; the maps are made anew with the configured size.
 pub const SAS: u32 = 16_384;
+/// Peers that have a budget.
+pub const PEERS: u32 = 16_384;
 /// Own addresses.
 pub const LOCALS: u32 = 4_096;
 /// Flows of known SAs beside their lines.

@@ -80,6 +80,12 @@ reasons! {
     19 => CleartextOut "cleartext_out" Some(Guard::CleartextOut),
     /// ESP to one of our addresses with a reserved SPI that the configuration names as that of ESP echo.
     20 => EspPing "esp_ping" None,
+    /// ESP of an SA beyond the budget of each SA: dropped.
+    21 => SaBudget "sa_budget" None,
+    /// ESP of an SA beyond the budget of each peer: dropped.
+    22 => PeerBudget "peer_budget" None,
+    /// ESP to one of our addresses whose SPI no SA has, beyond the budget of all such: dropped.
+    23 => UnknownBudget "unknown_budget" None,
 }
 
 /// Room for reasons in the counter map: more than there are, so that a new one does not change its layout.
@@ -90,6 +96,13 @@ impl Reason {
     #[must_use]
     pub const fn as_raw(self) -> u8 {
         self as u8
+    }
+
+    /// True for a packet beyond a budget: it is dropped whatever the guards do, since the configuration alone decides.
+    #[inline(always)] // a compare
+    #[must_use]
+    pub const fn is_over_budget(self) -> bool {
+        matches!(self, Self::SaBudget | Self::PeerBudget | Self::UnknownBudget)
     }
 }
 

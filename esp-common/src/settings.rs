@@ -1,5 +1,6 @@
 //! The one record that steers the datapath.
 
+use crate::budget::Budgets;
 use crate::guard::{Guard, Mode};
 use crate::selector::RuleRange;
 use crate::wire::Wire;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub rules_out: RuleRange,
     /// What ESP looks like on this network.
     pub wire: Wire,
+    /// How many packets may come.
+    pub budgets: Budgets,
 }
 
 impl Settings {
@@ -89,4 +92,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(size_of::<Settings>() == 64);
+const _: () = assert!(size_of::<Settings>() == 80);

@@ -1,10 +1,10 @@
 //! Which ESP flow a packet belongs to, and whether an SA stands behind it.
 
 use crate::{
-    Packet, Place, Tables,
+    Packet, Place, Purse, Tables,
     parse::{Esp, Ip, Upper},
 };
-use esp_common::{Direction, FlowKey, Reason, SeenKey};
+use esp_common::{Budgets, Direction, FlowKey, Reason, SeenKey};
 
 /// A packet from the wire, judged for the first time.
 #[inline(always)] // six arguments do not fit into the five registers of a BPF call
@@ -21,8 +21,8 @@ pub fn inbound<P: Packet, T: Tables>(
         Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => return plain(upper),
     };
     let spi = esp.spi;
-    match seen(tables, place, packet.len(), ip, esp, Direction::In, to_port) {
-        Seen::Known => Reason::EspKnown,
+    let reason = match seen(tables, place, packet.len(), ip, esp, Direction::In, to_port) {
+        Seen::Known(sa) => return within_budget(tables, place, ip, sa),
         Seen::NotOurs => Reason::NotEsp,
         Seen::Unknown { .. } if !tables.is_local(&ip.dst) => Reason::EspForeign,
         Seen::Unknown { .. } if spi.is_zero() => Reason::SpiZero,
@@ -35,7 +35,28 @@ pub fn inbound<P: Packet, T: Tables>(
             None if place.settings.rules_out(first_ns) => Reason::UnknownSpi,
             None => Reason::UnknownUnsynced,
         },
+    };
+    // What passes on an incomplete picture may be of an SA.
+    let nobodys = matches!(reason, Reason::UnknownSpi | Reason::SpiZero | Reason::SpiReserved);
+    let Budgets { unknown_ns, burst_ns, .. } = place.settings.budgets;
+    if nobodys && unknown_ns != 0 && !tables.spend(Purse::Unknown, unknown_ns, burst_ns, place.now_ns) {
+        return Reason::UnknownBudget;
     }
+    reason
+}
+
+/// ESP of an SA, unless its peer or it has no budget left. The peer is asked first: what is dropped for it must not cost
+/// the SA anything.
+#[inline(always)] // two compares where there are no budgets
+fn within_budget<T: Tables>(tables: &T, place: &Place<'_>, ip: &Ip, sa: T::Sa) -> Reason {
+    let Budgets { sa_ns, peer_ns, burst_ns, .. } = place.settings.budgets;
+    if peer_ns != 0 && !tables.spend(Purse::Peer(&ip.src), peer_ns, burst_ns, place.now_ns) {
+        return Reason::PeerBudget;
+    }
+    if sa_ns != 0 && !tables.spend(Purse::Sa(sa), sa_ns, burst_ns, place.now_ns) {
+        return Reason::SaBudget;
+    }
+    Reason::EspKnown
 }
 
 /// A packet at TC ingress that XDP has judged: only its kind still matters.
@@ -60,7 +81,7 @@ pub fn outbound<T: Tables>(tables: &T, place: &Place<'_>, len: u32, ip: &Ip, upp
         Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => return plain(upper),
     };
     match seen(tables, place, len, ip, esp, Direction::Out, to_port) {
-        Seen::Known => Reason::EspKnown,
+        Seen::Known(_) => Reason::EspKnown,
         Seen::NotOurs => Reason::NotEsp,
         Seen::Unknown { .. } => Reason::EspForeign,
     }
@@ -77,8 +98,8 @@ fn plain(upper: &Upper) -> Reason {
     }
 }
 
-enum Seen {
-    Known,
+enum Seen<Sa> {
+    Known(Sa),
     /// Since when.
     Unknown {
         first_ns: u64,
@@ -97,7 +118,7 @@ fn seen<T: Tables>(
     esp: Esp,
     direction: Direction,
     to_port: bool,
-) -> Seen {
+) -> Seen<T::Sa> {
     let sa = tables.sa(&FlowKey::new(ip.dst, esp.spi));
     let key =
         SeenKey { dst: ip.dst, spi: esp.spi, direction: direction.as_raw(), pad: 0, iface: place.iface };
@@ -113,5 +134,5 @@ fn seen<T: Tables>(
     if tunnel != 0 {
         tables.count_tunnel(tunnel, direction, len);
     }
-    Seen::Known
+    Seen::Known(sa)
 }

@@ -1,5 +1,6 @@
 //! The joints between the kernel and the pure datapath.
 
+mod budgets;
 mod counters;
 pub(crate) mod frame;
 mod ghosts;
@@ -8,3 +9,4 @@ pub(crate) mod place;
 mod sad;
 mod sas;
 mod search;
+mod shared;

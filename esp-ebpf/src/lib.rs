@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod budget;
 pub mod classify;
 pub mod outcome;
 pub mod packet;
@@ -18,8 +19,10 @@ pub mod policy;
 pub mod sequence;
 pub mod tables;
 pub mod verdict;
+pub mod words;
 
 pub use outcome::Outcome;
 pub use packet::{Link, Packet};
 pub use pipeline::{Place, tc_egress, tc_ingress, xdp};
-pub use tables::Tables;
+pub use tables::{Purse, Tables};
+pub use words::Words;

@@ -4,6 +4,7 @@
 //! RX queues may spread an SA over CPUs, so all of them share what is remembered. Every change is a compare-and-swap of one
 //! word, and each word stands for itself: what two CPUs do at once comes out as if one had come after the other.
 
+use crate::Words;
 use esp_common::sequence::{
     BASE, BLOCK, DEPTH, DUPLICATE, FIRST, LATE, LOST, OLD, PROOF, RING, TOP, anew, block_of, extended,
     missing, open, word,
@@ -16,21 +17,6 @@ const MAX_JUMP: u64 = 1 << 20;
 const ENOUGH: u64 = 4;
 /// A swap fails when another CPU's went through: more often in a row than this it happens on no machine.
 const TRIES: usize = 8;
-
-/// The seam to the words of an SA: atomic instructions on one of the [`esp_common::sequence::WORDS`] words, without an order among them.
-pub trait Words: Copy {
-    /// The word.
-    fn load(self, at: usize) -> u64;
-
-    /// Replaces it.
-    fn store(self, at: usize, value: u64);
-
-    /// Adds to it.
-    fn add(self, at: usize, more: u64);
-
-    /// Replaces `old`, and nothing else, by `fresh`; whether it was there.
-    fn swap(self, at: usize, old: u64, fresh: u64) -> bool;
-}
 
 /// What is known of an SA.
 #[derive(Clone, Copy)]

@@ -5,6 +5,17 @@ use esp_common::{
     Selector,
 };
 
+/// Whose budget a packet is taken from.
+#[derive(Clone, Copy, Debug)]
+pub enum Purse<'a, Sa> {
+    /// That of the SA.
+    Sa(Sa),
+    /// That of the peer with this outer source.
+    Peer(&'a Addr),
+    /// That of all SPIs that no SA has.
+    Unknown,
+}
+
 /// Lookups and counters. A lookup that fails for want of a map reads as absent.
 pub trait Tables {
     /// A found SA: where its counters are.
@@ -39,6 +50,9 @@ pub trait Tables {
 
     /// Takes note of the sequence number of a packet of the flow that the SA's counters are of.
     fn see_sequence(&self, sa: Self::Sa, key: &SeenKey, seq: u32);
+
+    /// Takes a packet out of a budget; false when it has none left ([`crate::budget::spend`]).
+    fn spend(&self, purse: Purse<'_, Self::Sa>, interval_ns: u32, burst_ns: u32, now_ns: u64) -> bool;
 
     /// Adds a packet to the counters of a flow that no SA has: those share a bounded table. Hands back a moment at or after
     /// which this CPU saw the flow first.

@@ -9,6 +9,9 @@ use esp_common::{Action, Mode, Reason, Settings};
 #[inline(always)] // a call would spill what the caller counts with
 #[must_use]
 pub fn action(reason: Reason, settings: &Settings, now_ns: u64) -> (Action, Mode) {
+    if reason.is_over_budget() {
+        return (Action::Drop, Mode::Off);
+    }
     let Some(guard) = reason.guard() else {
         return (Action::Pass, Mode::Off);
     };

@@ -1,7 +1,7 @@
 //! What sequence numbers tell, against a plain model that remembers everything.
 
 use esp_common::sequence::{BLOCK, RING, Sight, WORDS};
-use esp_datapath::sequence::{Sequence, Words};
+use esp_datapath::{Words, sequence::Sequence};
 use proptest::prelude::*;
 use std::{
     array,

@@ -5,8 +5,11 @@ use esp_common::{
     Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange,
     RuleTable, SaEntry, SeenKey, Selector, Spi,
 };
-use esp_datapath::{Packet, Tables};
-use std::{cell::RefCell, collections::HashMap};
+use esp_datapath::{Packet, Purse, Tables, Words, budget};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+};
 
 /// A frame in memory.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,30 @@ impl Packet for Bytes<'_> {
 pub struct Memory {
     world: World,
     seen: RefCell<Seen>,
+    /// When the next packet is due: of the SA (there is one in each test), of a peer, of nobody.
+    due: RefCell<HashMap<Option<Addr>, u64>>,
+}
+
+/// A word.
+#[derive(Clone, Copy)]
+struct One<'a>(&'a Cell<u64>);
+
+impl Words for One<'_> {
+    fn load(self, _: usize) -> u64 {
+        self.0.get()
+    }
+
+    fn store(self, _: usize, value: u64) {
+        self.0.set(value);
+    }
+
+    fn add(self, _: usize, more: u64) {
+        self.0.set(self.0.get() + more);
+    }
+
+    fn swap(self, _: usize, old: u64, fresh: u64) -> bool {
+        self.0.replace(fresh) == old
+    }
 }
 
 /// What was counted.
@@ -63,7 +90,7 @@ impl Memory {
     /// Empty counters over `world`.
     #[must_use]
     pub fn new(world: World) -> Self {
-        Self { world, seen: RefCell::default() }
+        Self { world, ..Self::default() }
     }
 
     /// What was counted.
@@ -143,6 +170,16 @@ impl Tables for Memory {
 
     fn see_sequence(&self, _: SaEntry, key: &SeenKey, seq: u32) {
         self.seen.borrow_mut().sequences.entry(*key).or_default().push(seq);
+    }
+
+    fn spend(&self, purse: Purse<'_, SaEntry>, interval_ns: u32, burst_ns: u32, now_ns: u64) -> bool {
+        let purse = match purse {
+            Purse::Sa(_) => None,
+            Purse::Peer(src) => Some(*src),
+            Purse::Unknown => Some(Addr::UNSPECIFIED),
+        };
+        let mut due = self.due.borrow_mut();
+        budget::spend(One(Cell::from_mut(due.entry(purse).or_default())), 0, interval_ns, burst_ns, now_ns)
     }
 
     fn count_ghost(&self, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) -> u64 {

@@ -122,7 +122,9 @@ fn agent(pins: &Pins, sizes: &Sizes, spis: &[u32]) -> Result<BTreeMap<SeenKey, u
     for spi in spis {
         let frame =
             Frame::v4(&Ipv4::new([10, 66, 66, 1], [10, 55, 55, 1]), &Payload::esp(*spi, 1, 64)).build();
-        loaded.xdp(names::PROG_XDP)?.test_run(TestRunOptions { data_in: Some(&frame), ..TestRunOptions::new() })?;
+        loaded
+            .xdp(names::PROG_XDP)?
+            .test_run(TestRunOptions { data_in: Some(&frame), ..TestRunOptions::new() })?;
     }
     let total: u64 = read::reasons(filler.maps())?.iter().map(|count| count.counter.packets).sum();
     ensure!(total == 0, "no interface has a slot here");

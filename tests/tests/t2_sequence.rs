@@ -5,7 +5,7 @@ use esp_common::{
     Action, Addr, FlowKey, Hook, SaEntry, Spi, names,
     sequence::{Sight, WORDS},
 };
-use esp_datapath::sequence::{Sequence, Words};
+use esp_datapath::{Words, sequence::Sequence};
 use esp_tests::{
     frame::{Frame, Ipv4, Ipv6, Payload},
     kernel::{Constants, Kernel},

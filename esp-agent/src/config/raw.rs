@@ -1,5 +1,6 @@
 //! What was typed: every value is of its type, nothing is compared with anything else yet.
 
+mod budget;
 pub(super) mod interface;
 mod lifetime;
 mod name;
@@ -18,7 +19,7 @@ use super::valid::{GuardModes, Reconcile, Sizes};
 use crate::stitch::Rule;
 use crate::xfrm::model::{DefaultPolicy, PolicyAction};
 use esp_common::names::IFACES;
-use esp_common::{Guard, Mode, Wire};
+use esp_common::{Budgets, Guard, Mode, Wire};
 use policy::RawPolicy;
 use sa::RawSa;
 use std::net::SocketAddr;
@@ -42,6 +43,7 @@ pub(super) struct RawConfig {
     pub(super) default_policy: Option<DefaultPolicy>,
     pub(super) names: Vec<Rule>,
     pub(super) wire: Wire,
+    pub(super) budgets: Budgets,
 }
 
 impl RawConfig {
@@ -64,6 +66,7 @@ impl RawConfig {
             default_policy: read_default_policy(&mut root),
             names: root.tables("name").into_iter().filter_map(name::read).collect(),
             wire: wire::read(&mut root),
+            budgets: budget::read(&mut root),
         };
         root.finish();
         raw

@@ -5,6 +5,7 @@ use super::section::Section;
 use crate::xfrm::model::{AH, COMP, ESP, Mark, Mode, Net, Port};
 use esp_common::{Spi, TunnelName};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// An address that a host can have.
@@ -63,12 +64,17 @@ pub(super) fn interface(text: &str) -> Result<String, String> {
     }
 }
 
-/// A time such as `1s` or `500ms`, within what the mirror of xfrm_stat makes sense at.
-pub(super) fn interval(text: &str) -> Result<Duration, String> {
-    let interval =
+/// A time such as `1s` or `500ms`, within a range.
+pub(super) fn duration(text: &str, sane: RangeInclusive<Duration>) -> Result<Duration, String> {
+    let time =
         humantime::parse_duration(text).map_err(|_| "must be a time such as 1s or 500ms".to_owned())?;
-    let sane = Duration::from_millis(100)..=Duration::from_secs(3600);
-    if sane.contains(&interval) { Ok(interval) } else { Err("must be from 100ms to 1h".to_owned()) }
+    let [from, to] = [sane.start(), sane.end()].map(|end| humantime::format_duration(*end));
+    if sane.contains(&time) { Ok(time) } else { Err(format!("must be from {from} to {to}")) }
+}
+
+/// How often xfrm_stat is mirrored.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    duration(text, Duration::from_millis(100)..=Duration::from_secs(3600))
 }
 
 /// How often a keepalive goes out: a time of whole seconds up to an hour, or `off`.

@@ -10,11 +10,12 @@ use aya_log::EbpfLogger;
 use esp_common::{Shape, names, table::ghost_slots};
 
 /// Maps with a size of their own, and that size.
-pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 10] {
+pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 11] {
     [
         (names::MAP_SA_INDEX, Shape::elements(sizes.sas)),
         (names::MAP_SA_LINES, cpus * Shape::slots_for(sizes.sas)),
         (names::MAP_SEQUENCES, Shape::slots_for(sizes.sas)),
+        (names::MAP_SA_BUDGETS, Shape::slots_for(sizes.sas)),
         (names::MAP_REASONS, cpus * names::REASONS),
         (names::MAP_HITS, cpus * names::HITS),
         (names::MAP_TUNNELS, cpus * names::TUNNEL_COUNTERS),

@@ -10,11 +10,12 @@ pub fn verdict_markdown() -> String {
         String::from("| reason | meaning | guard | off | observe | enforce |\n|---|---|---|---|---|---|\n");
     for reason in Reason::ALL {
         let guard = reason.guard();
-        let enforce = if guard.is_some() { "drop" } else { "pass" };
+        let always = if reason.is_over_budget() { "drop" } else { "pass" };
+        let enforce = if guard.is_some() { "drop" } else { always };
         let (name, text) = (reason.label(), reason.text());
         writeln!(
             table,
-            "| `{name}` | {text} | {} | pass | pass | {enforce} |",
+            "| `{name}` | {text} | {} | {always} | {always} | {enforce} |",
             guard.map_or("", Guard::label)
         )
         .expect("writing to a string cannot fail");
@@ -27,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_guarded_reasons_drop_and_only_in_enforce() {
+    fn guarded_reasons_drop_in_enforce_alone_and_budgets_in_every_mode() {
         let table = verdict_markdown();
         assert_eq!(table.lines().count(), Reason::ALL.len() + 2);
         for (line, reason) in table.lines().skip(2).zip(Reason::ALL) {
@@ -36,8 +37,9 @@ mod tests {
             assert_eq!(name, format!("`{}`", reason.label()));
             assert_eq!(text, reason.text());
             assert_eq!(guard, reason.guard().map_or("", Guard::label));
-            let last = if reason.guard().is_some() { "drop" } else { "pass" };
-            assert_eq!((off, observe, enforce), ("pass", "pass", last), "{line}");
+            let always = if reason.is_over_budget() { "drop" } else { "pass" };
+            let last = if reason.guard().is_some() { "drop" } else { always };
+            assert_eq!((off, observe, enforce), (always, always, last), "{line}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every rule, by a file that breaks it: key path, line and text of the error.
 
 use crate::{GOOD, changed, good, parse};
+use esp_common::Budgets;
 
 /// Key path, line, piece of the text.
 type Wanted<'a> = (&'a str, usize, &'a str);
@@ -393,4 +394,21 @@ fn ports_and_spis_of_the_wire_are_few_and_in_range() {
     assert_eq!(config.wire.natt_ports, [4501, 4502, 4501, 4501]);
     assert_eq!(config.wire.ping_spis, [7, 8, 0, 0]);
     assert_eq!(parse("").expect("nothing").wire, esp_common::Wire::default());
+}
+
+#[test]
+fn budgets_are_rates_and_a_burst() {
+    let of = |lines: &str| format!("[budget]\n{lines}\n");
+    for (lines, wanted) in [
+        ("sa = 0", ("budget.sa", 2, "from 1 to 10000000")),
+        ("peer = \"fast\"", ("budget.peer", 2, "expected an integer")),
+        ("burst = \"1ms\"", ("budget.burst", 2, "from 20ms to 4s")),
+        ("tunnel = 7", ("budget.tunnel", 2, "unknown key")),
+    ] {
+        assert_errors(lines, &of(lines), &[wanted]);
+    }
+    let config = parse(&of("sa = 100000\nunknown = 1000")).expect("a good file");
+    let wanted = Budgets { sa_ns: 10_000, peer_ns: 0, unknown_ns: 1_000_000, burst_ns: 100_000_000 };
+    assert_eq!(config.budgets, wanted);
+    assert_eq!(parse("").expect("nothing").budgets, Budgets::default());
 }

@@ -1,7 +1,7 @@
 //! The maps, and [`Tables`] over them. Names and sizes are those of [`esp_common::names`].
 
 use super::{
-    counters, ghosts,
+    budgets, counters, ghosts,
     sas::{self, Found},
     search,
 };
@@ -16,7 +16,7 @@ use esp_common::{
     Rule, RuleRange, RuleTable, SeenKey, Selector, Settings, StatName, TUNNEL_DIRECTIONS, TunnelName,
     counter::reason_index, names,
 };
-use esp_datapath::Tables;
+use esp_datapath::{Purse, Tables};
 
 /// Entries come and go at run time; room for all of them on every CPU would be paid for nothing.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
@@ -142,6 +142,11 @@ impl Tables for Maps {
     #[inline(always)] // a compare and a call
     fn see_sequence(&self, sa: Found, key: &SeenKey, seq: u32) {
         sas::see(sa, key, seq);
+    }
+
+    #[inline(always)] // as there
+    fn spend(&self, purse: Purse<'_, Found>, interval_ns: u32, burst_ns: u32, now_ns: u64) -> bool {
+        budgets::spend(purse, interval_ns, burst_ns, now_ns)
     }
 
     #[inline(always)] // only a call

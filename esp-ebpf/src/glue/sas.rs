@@ -1,18 +1,17 @@
 //! The SAs: from a key to its line on this CPU.
 
-use super::counters::lost;
+use super::{counters::lost, shared::Shared};
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, HashMap},
     macros::btf_map,
 };
-use core::arch::asm;
 use esp_common::{
     Addr, FlowKey, SaLine, SeenKey, Shape, names,
     sequence::WORDS,
     table::{Bucket, claim, entry_of, slot_of},
 };
-use esp_datapath::sequence::{Sequence, Words};
+use esp_datapath::sequence::Sequence;
 
 /// The agent writes them in place.
 const IN_PLACE: usize = BPF_F_MMAPABLE as usize;
@@ -25,6 +24,9 @@ static SA_LINES: Array<SaLine, { Shape::slots_for(names::SAS) as usize }, IN_PLA
 /// What the sequence numbers of each slot tell, on all CPUs together.
 #[btf_map]
 static SEQUENCES: Array<[u64; WORDS], { Shape::slots_for(names::SAS) as usize }, IN_PLACE> = Array::new();
+/// When the next packet of each slot is due.
+#[btf_map]
+static SA_BUDGETS: Array<u64, { Shape::slots_for(names::SAS) as usize }> = Array::new();
 #[btf_map]
 static SAS: HashMap<FlowKey, u32, { names::SAS as usize }, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
@@ -109,62 +111,35 @@ pub(super) fn see(found: Found, key: &SeenKey, seq: u32) {
     if unsafe { (*found.line).claim } != claim(key.iface, key.direction) {
         return;
     }
-    if !noted(found.slot, seq) {
+    if esp_note_sequence(found.slot, seq) == 0 {
         lost(names::LOST_SEQUENCES);
     }
 }
 
-#[inline(never)] // the verifier looks at it once for each way that leads here, and not at what follows
-fn noted(slot: u32, seq: u32) -> bool {
+/// A function of its own for the verifier, with numbers alone: it looks at that once, and not for each way that leads here
+/// ("global functions", Linux 5.6).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn esp_note_sequence(slot: u32, seq: u32) -> u32 {
     let Some(words) = SEQUENCES.get_ptr(slot) else {
-        return false;
+        return 0;
     };
-    Sequence(Shared(words)).see(seq)
+    // SAFETY: a pointer into the map.
+    u32::from(Sequence(unsafe { Shared::<WORDS>::new(words.cast()) }).see(seq))
 }
 
-/// The words of a slot in the map. Rust has no compare-and-swap for this target, its instruction set has (Linux 5.12).
-#[derive(Clone, Copy)]
-struct Shared(*const [u64; WORDS]);
-
-impl Shared {
-    #[inline(always)] // the verifier follows the pointer
-    fn word(self, at: usize) -> *mut u64 {
-        // SAFETY: the remainder lies in the value; all who write it while packets pass do so by atomic instructions.
-        unsafe { self.0.cast::<u64>().cast_mut().add(at % WORDS) }
-    }
+/// The word of a slot's budget.
+#[inline(always)] // one lookup
+pub(super) fn budget(slot: u32) -> Option<Shared<1>> {
+    let word = SA_BUDGETS.get_ptr(slot)?;
+    // SAFETY: a pointer into the map.
+    Some(unsafe { Shared::new(word) })
 }
 
-impl Words for Shared {
-    #[inline(always)] // one load
-    fn load(self, at: usize) -> u64 {
-        // SAFETY: see `word`.
-        unsafe { self.word(at).read_volatile() }
-    }
-
-    #[inline(always)] // one store
-    fn store(self, at: usize, value: u64) {
-        // SAFETY: see `word`.
-        unsafe { self.word(at).write_volatile(value) }
-    }
-
-    #[inline(always)] // one instruction
-    fn add(self, at: usize, more: u64) {
-        // SAFETY: see `word`.
-        unsafe {
-            asm!("lock *(u64 *)({word} + 0) += {more}", word = in(reg) self.word(at), more = in(reg) more)
-        }
-    }
-
-    #[inline(always)] // one instruction
-    fn swap(self, at: usize, old: u64, fresh: u64) -> bool {
-        let seen: u64;
-        // SAFETY: see `word`.
-        unsafe {
-            asm!(
-                "r0 = cmpxchg_64({word} + 0, r0, {fresh})",
-                word = in(reg) self.word(at), fresh = in(reg) fresh, inlateout("r0") old => seen,
-            );
-        }
-        seen == old
+impl Found {
+    /// Its place in the table.
+    #[inline(always)] // a move
+    pub(super) const fn slot(self) -> u32 {
+        self.slot
     }
 }

@@ -95,6 +95,9 @@ fn excused<T: Tables>(tables: &T, reason: Reason, proto: u8, our_end: &Addr) -> 
         | Reason::SpiZero
         | Reason::SpiReserved
         | Reason::EspPing
+        | Reason::SaBudget
+        | Reason::PeerBudget
+        | Reason::UnknownBudget
         // ESP or NAT-T that is cut short.
         | Reason::Truncated
         | Reason::Malformed
