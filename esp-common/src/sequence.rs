@@ -10,7 +10,7 @@ pub const RING: usize = 8;
 /// Numbers of a block.
 pub const BLOCK: u64 = 32;
 
-/// The highest number, extended and plus one; 0 is none yet.
+/// The block of the highest number, plus one; 0 is none yet. Most packets leave it as it is.
 pub const TOP: usize = 0;
 /// How many packets in a row speak for a peer that began anew, and the number that the next one would have.
 pub const PROOF: usize = 1;
@@ -40,11 +40,19 @@ pub const fn extended(low: u32) -> u64 {
     EPOCH | low as u64
 }
 
-/// A number that begins anew above `highest`, extended.
+/// A number that begins anew above block `last`, extended.
 #[inline(always)] // as above
 #[must_use]
-pub const fn anew(low: u32, highest: u64) -> u64 {
-    ((highest >> 32).wrapping_add(1) << 32) | low as u64
+pub const fn anew(low: u32, last: u64) -> u64 {
+    ((last.wrapping_mul(BLOCK) >> 32).wrapping_add(1) << 32) | low as u64
+}
+
+/// The highest number of a block by its word; the last one if another block has taken its place.
+#[inline(always)] // as above
+#[must_use]
+pub const fn highest(word: u64, block: u64) -> u64 {
+    let unset = if block_of(word, block) == block && word != 0 { (word as u32).leading_zeros() } else { 0 };
+    block.wrapping_mul(BLOCK).wrapping_add(BLOCK.wrapping_sub(1)).wrapping_sub(unset as u64)
 }
 
 /// The word of a block with these numbers.
@@ -120,7 +128,8 @@ impl Sight {
     #[must_use]
     pub fn of(words: &[u64; WORDS]) -> Option<Self> {
         let [top, _, ring @ .., base, lost, late, duplicate, old, depth] = words;
-        let (highest, base) = (top.checked_sub(1)?, base.checked_sub(1)?);
+        let (last, base) = (top.checked_sub(1)?, base.checked_sub(1)?);
+        let highest = highest(ring.get(last as usize % RING).copied().unwrap_or(0), last);
         Some(Self {
             highest: highest.wrapping_sub(EPOCH),
             lost: *lost,

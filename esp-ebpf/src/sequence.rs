@@ -7,7 +7,7 @@
 use crate::Words;
 use esp_common::sequence::{
     BASE, BLOCK, DEPTH, DUPLICATE, FIRST, LATE, LOST, OLD, PROOF, RING, TOP, anew, block_of, extended,
-    missing, open, word,
+    highest, missing, open, word,
 };
 
 /// Numbers that may be skipped at once. With more, or with numbers from before the ring, the peer may have begun anew.
@@ -22,10 +22,17 @@ const TRIES: usize = 8;
 #[derive(Clone, Copy)]
 pub struct Sequence<W>(pub W);
 
+/// Where a block is.
+#[inline(always)] // two instructions
+const fn place(block: u64) -> usize {
+    FIRST.wrapping_add(block as usize % RING)
+}
+
 /// What became of a number in the ring.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
-    New,
+    /// These of its block had come before it.
+    New(u32),
     Set,
     /// The ring has gone on.
     Gone,
@@ -35,41 +42,41 @@ enum Mark {
 
 impl<W: Words> Sequence<W> {
     /// Takes note of a number as it is on the wire. False when it could not: it will seem lost.
-    #[inline(always)] // the verifier follows the reference
+    #[inline(always)] // the verifier follows the words
     pub fn see(self, low: u32) -> bool {
         let top = self.load(TOP);
         if top == 0 {
             return self.begin(low);
         }
-        let highest = top.wrapping_sub(1);
+        let last = top.wrapping_sub(1);
         // Of an extended number only the lower half is on the wire (RFC 4303 section 2.2.1): it is the nearest one.
-        let ahead = i64::from(low.wrapping_sub(highest as u32) as i32);
-        let number = highest.wrapping_add(ahead as u64);
+        let near = last.wrapping_mul(BLOCK);
+        let ahead = i64::from(low.wrapping_sub(near as u32) as i32);
         if ahead > MAX_JUMP as i64 {
-            self.prove(low, highest);
+            self.prove(low, last);
             return true;
         }
-        let mark = self.mark(number);
-        if ahead > 0 {
-            self.calm();
-            self.raise(number);
-            // Another CPU has its double, and has not raised the highest number yet.
-            self.add(DUPLICATE, u64::from(mark == Mark::Set));
-            return mark != Mark::Beaten;
-        }
-        match mark {
-            Mark::New => {
+        let number = near.wrapping_add(ahead as u64);
+        let block = number / BLOCK;
+        match self.mark(number) {
+            Mark::New(before) => {
                 self.calm();
-                self.add(LATE, 1);
-                self.deepen(ahead.unsigned_abs());
+                let above = u64::from(before) >> (number % BLOCK) > 1;
+                if block > last {
+                    self.raise(block);
+                } else if block < last || above {
+                    self.late(number, last);
+                }
             }
+            // Another CPU has its double, and has not raised the last block yet.
+            Mark::Set if block > last => self.add(DUPLICATE, 1),
             Mark::Set => {
                 self.add(DUPLICATE, 1);
-                self.prove(low, highest);
+                self.prove(low, last);
             }
             Mark::Gone => {
                 self.add(OLD, 1);
-                self.prove(low, highest);
+                self.prove(low, last);
             }
             Mark::Beaten => return false,
         }
@@ -81,14 +88,15 @@ impl<W: Words> Sequence<W> {
     fn begin(self, low: u32) -> bool {
         let number = extended(low);
         self.swap(BASE, 0, number.wrapping_add(1));
-        self.raise(number);
-        self.mark(number) != Mark::Beaten
+        let marked = self.mark(number);
+        self.raise(number / BLOCK);
+        marked != Mark::Beaten
     }
 
     #[inline(always)] // as above
     fn mark(self, number: u64) -> Mark {
         let (block, bit) = (number / BLOCK, 1 << (number % BLOCK));
-        let at = FIRST.wrapping_add(block as usize % RING);
+        let at = place(block);
         for _ in 0..TRIES {
             let old = self.load(at);
             let held = block_of(old, block);
@@ -101,31 +109,40 @@ impl<W: Words> Sequence<W> {
             }
             let fresh = if same { old | bit } else { word(block, bit as u32) };
             if self.swap(at, old, fresh) {
-                if !same {
-                    self.add(LOST, missing(old, block, self.load(BASE).wrapping_sub(1)));
+                if same {
+                    return Mark::New(old as u32);
                 }
-                return Mark::New;
+                self.add(LOST, missing(old, block, self.load(BASE).wrapping_sub(1)));
+                return Mark::New(0);
             }
         }
         Mark::Beaten
     }
 
+    /// A packet behind the highest number.
+    #[inline(always)] // as above
+    fn late(self, number: u64, last: u64) {
+        self.add(LATE, 1);
+        self.deepen(highest(self.load(place(last)), last).wrapping_sub(number));
+    }
+
     /// One more packet that speaks for a peer that began anew.
     #[inline(always)] // as above
-    fn prove(self, low: u32, highest: u64) {
+    fn prove(self, low: u32, last: u64) {
         let proof = self.load(PROOF);
         let before = if proof as u32 == low { proof >> 32 } else { 0 };
         let so_far = before.wrapping_add(1);
         if so_far < ENOUGH {
             return self.store(PROOF, (so_far << 32) | u64::from(low.wrapping_add(1)));
         }
-        let number = anew(low, highest);
+        let number = anew(low, last);
         // Who wins settles what was there.
-        if self.swap(TOP, highest.wrapping_add(1), number.wrapping_add(1)) {
+        if self.swap(TOP, last.wrapping_add(1), (number / BLOCK).wrapping_add(1)) {
             let mut ring = [0; RING];
             for (at, held) in (FIRST..).zip(&mut ring) {
                 *held = self.load(at);
             }
+            let highest = highest(self.load(place(last)), last);
             self.add(LOST, open(&ring, highest, self.load(BASE).wrapping_sub(1)));
             self.store(BASE, number.wrapping_add(1));
             self.store(PROOF, 0);
@@ -143,8 +160,8 @@ impl<W: Words> Sequence<W> {
     }
 
     #[inline(always)] // as above
-    fn raise(self, number: u64) {
-        let raised = number.wrapping_add(1);
+    fn raise(self, block: u64) {
+        let raised = block.wrapping_add(1);
         for _ in 0..TRIES {
             let top = self.load(TOP);
             if top >= raised || self.swap(TOP, top, raised) {

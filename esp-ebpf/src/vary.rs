@@ -1,4 +1,4 @@
-//! The bench's driver: gives each packet another SPI, then goes on in the program under test.
+//! The bench's driver: gives each packet another SPI and its next sequence number, then goes on in the program under test.
 //!
 //! An object of its own, so that nothing of it is in the datapath's.
 #![no_std]
@@ -15,15 +15,15 @@ use core::ptr::read_volatile;
 /// Where the SPI is in the frame.
 #[unsafe(no_mangle)]
 static SPI_OFFSET: u32 = 0;
-/// 32 less the binary logarithm of how many SPIs there are.
+/// The binary logarithm of how many SPIs there are.
 #[unsafe(no_mangle)]
-static SPI_SHIFT: u32 = 0;
+static SPI_BITS: u32 = 0;
 /// The first SPI.
 #[unsafe(no_mangle)]
 static SPI_BASE: u32 = 0;
 
-/// A linear congruential generator (Numerical Recipes): its upper bits visit all SPIs in no order that a cache could guess.
-static mut STATE: u32 = 12_345;
+/// Packets so far. Each round goes through all SPIs once, and each of them has the next sequence number then.
+static mut PACKETS: u64 = 0;
 
 #[btf_map]
 static JUMP: ProgramArray<1> = ProgramArray::new();
@@ -31,25 +31,39 @@ static JUMP: ProgramArray<1> = ProgramArray::new();
 /// Longest offset, 1 less a power of two for the verifier.
 const MAX_OFFSET: usize = 0x7f;
 
-/// Writes the SPI and jumps. `XDP_ABORTED` when the frame has none or the jump failed.
+/// Writes SPI and sequence number and jumps. `XDP_ABORTED` when the frame has none or the jump failed.
 #[xdp]
 pub(crate) fn esp_vary(ctx: XdpContext) -> u32 {
     // SAFETY: statics of this object; BPF_PROG_TEST_RUN runs one program at a time here.
-    let (offset, shift, base, state) = unsafe {
-        let next = (&raw const STATE).read_volatile().wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (&raw mut STATE).write_volatile(next);
-        (read_volatile(&SPI_OFFSET), read_volatile(&SPI_SHIFT), read_volatile(&SPI_BASE), next)
+    let (offset, bits, base, packet) = unsafe {
+        let packet = (&raw const PACKETS).read_volatile();
+        (&raw mut PACKETS).write_volatile(packet.wrapping_add(1));
+        (read_volatile(&SPI_OFFSET), read_volatile(&SPI_BITS) & 31, read_volatile(&SPI_BASE), packet)
     };
     let at = ctx.data() + (offset as usize & MAX_OFFSET);
-    if at + size_of::<u32>() > ctx.data_end() {
+    if at + size_of::<u64>() > ctx.data_end() {
         return xdp_action::XDP_ABORTED;
     }
-    let spi = base.wrapping_add((u64::from(state) >> (shift & 63)) as u32);
-    // SAFETY: the line above proved that four bytes from `at` lie before the frame's end.
-    unsafe { (at as *mut [u8; 4]).write(spi.to_be_bytes()) };
+    let (spi, seq) = (base.wrapping_add(shuffled(packet as u32, bits)), (packet >> bits) as u32);
+    // SAFETY: the line above proved that eight bytes from `at` lie before the frame's end.
+    unsafe {
+        (at as *mut [u8; 4]).write(spi.to_be_bytes());
+        (at as *mut [u8; 4]).add(1).write(seq.wrapping_add(1).to_be_bytes());
+    }
     // SAFETY: nothing is left to be dropped.
     unsafe { JUMP.tail_call(&ctx, 0) };
     xdp_action::XDP_ABORTED
+}
+
+/// A permutation of the numbers of so many bits, in no order that a cache could guess: odd factors and shifts can be
+/// undone.
+#[inline(always)] // five instructions
+const fn shuffled(number: u32, bits: u32) -> u32 {
+    let mask = (1_u32 << bits).wrapping_sub(1);
+    let mut mixed = number.wrapping_mul(0x9e37_79b1) & mask;
+    mixed ^= mixed >> ((bits >> 1) + 1);
+    mixed = mixed.wrapping_mul(0x85eb_ca6b) & mask;
+    mixed ^ (mixed >> ((bits >> 1) + 1))
 }
 
 /// The tail call is a helper for programs under a GPL-compatible licence.

@@ -34,10 +34,10 @@ impl Varied {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/esp-vary.o");
         let object = std::fs::read(&path)
             .with_context(|| format!("failed to read {}: run `cargo xtask build-ebpf`", path.display()))?;
-        let shift = 32 - spis.count.trailing_zeros();
+        let bits = spis.count.trailing_zeros();
         let mut ebpf = EbpfLoader::new()
             .override_global("SPI_OFFSET", &offset, true)
-            .override_global("SPI_SHIFT", &shift, true)
+            .override_global("SPI_BITS", &bits, true)
             .override_global("SPI_BASE", &spis.base, true)
             .load(&object)
             .context("failed to load the driver")?;
