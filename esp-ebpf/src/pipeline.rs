@@ -19,18 +19,21 @@ pub struct Place<'a> {
 }
 
 /// XDP ingress: the outer packet.
+#[inline(always)] // one program, one frame of its stack
 pub fn xdp<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Action {
     let outcome = inspect_outer(packet, tables, place).unwrap_or_else(Outcome::from);
     finish(packet, tables, place, Hook::Xdp, outcome)
 }
 
 /// TC ingress: decrypted packets and clear text; the outer packet too where XDP is not there.
+#[inline(always)] // one program, one frame of its stack
 pub fn tc_ingress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Action {
     let outcome = inspect_ingress(packet, tables, place).unwrap_or_else(Outcome::from);
     finish(packet, tables, place, Hook::TcIngress, outcome)
 }
 
 /// TC egress: ESP that leaves, and clear text that must not.
+#[inline(always)] // one program, one frame of its stack
 pub fn tc_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Action {
     let outcome = inspect_egress(packet, tables, place).unwrap_or_else(Outcome::from);
     finish(packet, tables, place, Hook::TcEgress, outcome)
