@@ -32,7 +32,7 @@ pub(super) fn spend(purse: Purse<'_, Found>, interval_ns: u32, burst_ns: u32, no
     left != 0
 }
 
-// Functions of their own for the verifier, as `esp_note_sequence` is.
+// Functions of their own for the verifier, as `esp_note` is.
 
 #[unsafe(no_mangle)]
 #[inline(never)]

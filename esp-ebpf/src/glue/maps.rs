@@ -62,12 +62,12 @@ pub(crate) fn settings() -> Option<&'static Settings> {
     SETTINGS.get(0)
 }
 
-/// [`Tables`] over the maps of this object, on one CPU.
-pub(crate) struct Maps {
+/// [`Tables`] over the maps of this object, on one CPU. `CALLS` where the verifier needs functions.
+pub(crate) struct Maps<const CALLS: bool> {
     cpu: u32,
 }
 
-impl Maps {
+impl<const CALLS: bool> Maps<CALLS> {
     #[inline(always)] // one helper call
     pub(crate) fn of_this_cpu() -> Self {
         // SAFETY: the helper takes no argument; XDP and TC run with migration disabled.
@@ -75,7 +75,7 @@ impl Maps {
     }
 }
 
-impl Tables for Maps {
+impl<const CALLS: bool> Tables for Maps<CALLS> {
     type Sa = Found;
 
     #[inline(always)] // inlined array lookups
@@ -141,7 +141,14 @@ impl Tables for Maps {
 
     #[inline(always)] // a compare and a call
     fn see_sequence(&self, sa: Found, key: &SeenKey, seq: u32) {
-        sas::see(sa, key, seq);
+        if !sas::counts(sa, key) {
+            return;
+        }
+        if CALLS {
+            sas::esp_note(sa.slot(), seq);
+        } else {
+            sas::note(sa.slot(), seq);
+        }
     }
 
     #[inline(always)] // as there

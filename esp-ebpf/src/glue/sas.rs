@@ -104,28 +104,32 @@ pub(super) fn count(Found { line, .. }: Found, key: &SeenKey, src: &Addr, len: u
     true
 }
 
-/// Takes note of a sequence number, for the flow that the line counts.
-#[inline(always)] // as above
-pub(super) fn see(found: Found, key: &SeenKey, seq: u32) {
+/// True when the line counts this flow: its sequence numbers are the SA's.
+#[inline(always)] // a compare
+pub(super) fn counts(found: Found, key: &SeenKey) -> bool {
     // SAFETY: a pointer that `find` gave out.
-    if unsafe { (*found.line).claim } != claim(key.iface, key.direction) {
-        return;
-    }
-    if esp_note_sequence(found.slot, seq) == 0 {
+    unsafe { (*found.line).claim == claim(key.iface, key.direction) }
+}
+
+/// Takes note of a sequence number.
+#[inline(always)] // a call costs as much as the rest of it
+pub(super) fn note(slot: u32, seq: u32) {
+    let noted = SEQUENCES.get_ptr(slot).is_some_and(|words| {
+        // SAFETY: a pointer into the map.
+        Sequence(unsafe { Shared::<WORDS>::new(words.cast()) }).see(seq)
+    });
+    if !noted {
         lost(names::LOST_SEQUENCES);
     }
 }
 
-/// A function of its own for the verifier, with numbers alone: it looks at that once, and not for each way that leads here
-/// ("global functions", Linux 5.6).
+/// The same as a function of its own for the verifier, with numbers alone: it looks at that once, and not for each way that
+/// leads here ("global functions", Linux 5.6). At TC those are too many, and a call is nothing beside what an skb costs.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn esp_note_sequence(slot: u32, seq: u32) -> u32 {
-    let Some(words) = SEQUENCES.get_ptr(slot) else {
-        return 0;
-    };
-    // SAFETY: a pointer into the map.
-    u32::from(Sequence(unsafe { Shared::<WORDS>::new(words.cast()) }).see(seq))
+pub(super) extern "C" fn esp_note(slot: u32, seq: u32) -> u32 {
+    note(slot, seq);
+    0
 }
 
 /// The word of a slot's budget.
