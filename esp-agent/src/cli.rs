@@ -60,6 +60,8 @@ pub enum Command {
     Status(Status),
     /// Print what happens to SAs and policies as it happens, with the names of tunnels and policies, until SIGINT.
     Monitor(Monitor),
+    /// Print the packets that the datapath has dropped since this was asked last, one by one, with reason and names.
+    Drops(Drops),
     /// Take away exactly what the agent brought: programs, maps, SAs and policies.
     Detach,
     /// Make a fresh key for a key file.
@@ -124,6 +126,17 @@ pub struct Plan {
 #[derive(Args, Debug)]
 pub struct Status {
     /// Print JSON.
+    #[arg(long, env = "ESP_AGENT_JSON")]
+    pub json: bool,
+}
+
+/// `drops`.
+#[derive(Args, Debug)]
+pub struct Drops {
+    /// Go on with those that come, until SIGINT.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print JSON, one object a line.
     #[arg(long, env = "ESP_AGENT_JSON")]
     pub json: bool,
 }

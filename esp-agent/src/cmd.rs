@@ -3,6 +3,7 @@
 pub mod check;
 pub mod check_dump;
 pub mod detach;
+pub mod drops;
 pub mod keygen;
 pub mod monitor;
 pub mod pair;
@@ -37,6 +38,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Plan(args) => plan::plan(&cli.global, &args, out),
         Command::Status(args) => status::status(&cli.global, args.json, out),
         Command::Monitor(args) => monitor::monitor(&cli.global, &args, out),
+        Command::Drops(args) => drops::drops(&cli.global, &args, out),
         Command::Detach => detach::detach(&cli.global, out),
         Command::Keygen(args) => keygen::keygen(&args, out),
         Command::Pair(args) => pair::pair(&args, out),

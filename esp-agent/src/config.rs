@@ -22,6 +22,8 @@
 //! peer = 500000                       # of each outer source of SAs
 //! unknown = 1000                      # of all SPIs that no SA has, together
 //! burst = "100ms"                     # default: what may come at once is as much as comes in this time
+//! [samples]                           # dropped packets that `esp-agent drops` can show, in packets/s
+//! rate = 100                          # default; 0 for none
 //!
 //! [[tunnel]]
 //! name = "site-b"                     # at most 63 bytes, a label in metrics
@@ -122,7 +124,7 @@ pub use valid::{GuardModes, Reconcile, Sizes, Tunnel};
 use crate::stitch::Rule;
 use crate::xfrm::model::DefaultPolicy;
 use check::tunnel::PlacedTunnel;
-use esp_common::{Budgets, Wire};
+use esp_common::{Budgets, Sampling, Wire};
 use key::KeyStore;
 use raw::RawConfig;
 use report::{At, Located, Report};
@@ -152,6 +154,8 @@ pub struct Config {
     pub wire: Wire,
     /// How many packets may come.
     pub budgets: Budgets,
+    /// How many dropped packets are told.
+    pub sampling: Sampling,
     /// `[[tunnel]]`, with what was derived.
     pub tunnels: Vec<Tunnel>,
     /// `[[sa]]`.
@@ -246,6 +250,7 @@ fn build(raw: RawConfig, report: &Report) -> Config {
         sizes: raw.sizes.value,
         wire: raw.wire,
         budgets: raw.budgets,
+        sampling: raw.sampling,
         tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
         sas: sas.into_iter().map(|sa| sa.value).collect(),
         policies: policies.into_iter().map(|policy| policy.value).collect(),
@@ -311,6 +316,7 @@ impl Default for Config {
             sizes: Sizes::default(),
             wire: Wire::default(),
             budgets: Budgets::default(),
+            sampling: raw::budget::DEFAULT_SAMPLING,
             tunnels: Vec::new(),
             sas: Vec::new(),
             policies: Vec::new(),

@@ -22,6 +22,7 @@ pub mod ranges;
 pub mod read;
 pub mod resize;
 pub mod rules;
+pub mod samples;
 pub mod table;
 pub mod tunnels;
 pub mod upgrade;

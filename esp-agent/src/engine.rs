@@ -166,11 +166,12 @@ impl Engine {
         };
         let notes = self.filler.fill(&image)?;
         let complete = !notes.iter().any(|note| note.starts_with(FULL));
-        let (modes, wire, budgets) = (self.config.guard.as_raw(), self.config.wire, self.config.budgets);
+        let Config { guard, wire, budgets, sampling, .. } = self.config;
         self.filler.set(|settings| {
-            settings.modes = modes;
+            settings.modes = guard.as_raw();
             settings.wire = wire;
             settings.budgets = budgets;
+            settings.sampling = sampling;
             settings.synced = u32::from(complete);
         })?;
         self.renew()?;

@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod datapath;
 pub mod drift;
+pub mod drops;
 pub mod engine;
 pub mod failure;
 pub mod install;

@@ -61,11 +61,15 @@ pub const MAP_TUNNEL_NAMES: &str = "TUNNEL_NAMES";
 pub const MAP_IFACES: &str = "IFACES";
 /// [`crate::StatName`] to u64.
 pub const MAP_XFRM_STAT: &str = "XFRM_STAT";
+/// Ring of [`crate::Sample`].
+pub const MAP_SAMPLES: &str = "SAMPLES";
+/// When the next sample is due, in ns of CLOCK_MONOTONIC.
+pub const MAP_SAMPLE_BUDGET: &str = "SAMPLE_BUDGET";
 /// [`LOST_FLOWS`] and its like to u64, per CPU: what could not be counted in its own place.
 pub const MAP_LOST: &str = "LOST";
 
 /// All maps, in the order in which `status` lists them.
-pub const MAPS: [&str; 23] = [
+pub const MAPS: [&str; 25] = [
     MAP_SETTINGS,
     MAP_SA_INDEX,
     MAP_SA_LINES,
@@ -89,6 +93,8 @@ pub const MAPS: [&str; 23] = [
     MAP_IFACES,
     MAP_XFRM_STAT,
     MAP_LOST,
+    MAP_SAMPLES,
+    MAP_SAMPLE_BUDGET,
 ];
 
 /// Constant of the object: the interface's slot.
@@ -104,6 +110,8 @@ pub const IFACES: u32 = 8;
 pub const SAS: u32 = 16_384;
 /// Peers that have a budget.
 pub const PEERS: u32 = 16_384;
+/// Bytes of the ring of samples: some three thousand of them.
+pub const SAMPLES: u32 = 256 * 1024;
 /// Own addresses.
 pub const LOCALS: u32 = 4_096;
 /// Flows of known SAs beside their lines.
@@ -137,5 +145,7 @@ pub const LOST_GHOSTS: u32 = 1;
 pub const LOST_GUARD_HITS: u32 = 2;
 /// Index in `LOST`: packets whose sequence number could not be noted.
 pub const LOST_SEQUENCES: u32 = 3;
+/// Index in `LOST`: drops that were not told, beyond the rate or for want of room in `SAMPLES`.
+pub const LOST_SAMPLES: u32 = 4;
 /// Entries of `LOST`.
-pub const LOST: u32 = 4;
+pub const LOST: u32 = 5;

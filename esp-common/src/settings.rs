@@ -2,6 +2,7 @@
 
 use crate::budget::Budgets;
 use crate::guard::{Guard, Mode};
+use crate::sample::Sampling;
 use crate::selector::RuleRange;
 use crate::wire::Wire;
 use bytemuck::{Pod, Zeroable};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub wire: Wire,
     /// How many packets may come.
     pub budgets: Budgets,
+    /// How many dropped packets are told.
+    pub sampling: Sampling,
 }
 
 impl Settings {
@@ -92,4 +95,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(size_of::<Settings>() == 80);
+const _: () = assert!(size_of::<Settings>() == 88);

@@ -7,6 +7,7 @@ mod ghosts;
 pub(crate) mod maps;
 pub(crate) mod place;
 mod sad;
+mod samples;
 mod sas;
 mod search;
 mod shared;

@@ -1,5 +1,6 @@
 //! What the inspection of a packet found.
 
+use crate::parse::Ip;
 use esp_common::Reason;
 
 /// The reason, and the policy behind it where there is one.
@@ -9,11 +10,22 @@ pub struct Outcome {
     pub reason: Reason,
     /// The kernel's index of the policy that was broken; 0 is none.
     pub policy: u32,
+    /// The packet's headers, where they were read.
+    pub ip: Option<Ip>,
+}
+
+impl Outcome {
+    /// The same, of a packet with these headers.
+    #[inline(always)] // no copy: the headers are in registers
+    #[must_use]
+    pub const fn of(self, ip: &Ip) -> Self {
+        Self { ip: Some(*ip), ..self }
+    }
 }
 
 impl From<Reason> for Outcome {
     #[inline(always)] // two registers
     fn from(reason: Reason) -> Self {
-        Self { reason, policy: 0 }
+        Self { reason, policy: 0, ip: None }
     }
 }

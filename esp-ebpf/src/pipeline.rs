@@ -1,7 +1,7 @@
 //! Inspect, decide, count: one entry for each hook, one exit for all.
 
-use crate::{Link, Outcome, Packet, Tables, classify, parse, policy, verdict};
-use esp_common::{Action, GuardKey, Hook, Mode, Reason, Settings};
+use crate::{Link, Outcome, Packet, Tables, classify, parse, parse::Fragmented, policy, verdict};
+use esp_common::{Action, GuardKey, Hook, Mode, Reason, Sample, Settings};
 
 /// Where a program stands, and what it was told.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ pub fn tc_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>
 fn inspect_outer<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Result<Outcome, Reason> {
     let ip = parse::ip(packet, place.link)?;
     let upper = parse::upper(packet, &ip, &place.settings.wire)?;
-    Ok(classify::inbound(packet, tables, place, &ip, &upper).into())
+    Ok(Outcome::from(classify::inbound(packet, tables, place, &ip, &upper)).of(&ip))
 }
 
 #[inline(always)] // as above
@@ -54,7 +54,7 @@ fn inspect_ingress<P: Packet, T: Tables>(
 ) -> Result<Outcome, Reason> {
     let ip = parse::settled(packet, parse::ip(packet, place.link)?);
     if let Some(sa) = packet.decrypted_by() {
-        return Ok(policy::inner(packet, tables, place, &ip, &sa));
+        return Ok(policy::inner(packet, tables, place, &ip, &sa).of(&ip));
     }
     let reason = match parse::upper(packet, &ip, &place.settings.wire) {
         Ok(upper) if place.outer_at_tc => classify::inbound(packet, tables, place, &ip, &upper),
@@ -62,7 +62,7 @@ fn inspect_ingress<P: Packet, T: Tables>(
         // A broken payload does not make the packet any less clear text.
         Err(reason) => reason,
     };
-    Ok(policy::clear_in(packet, tables, place, &ip, reason))
+    Ok(policy::clear_in(packet, tables, place, &ip, reason).of(&ip))
 }
 
 #[inline(always)] // as above
@@ -77,7 +77,7 @@ fn inspect_egress<P: Packet, T: Tables>(
         // As above.
         Err(reason) => reason,
     };
-    Ok(policy::clear_out(packet, tables, place, &ip, reason))
+    Ok(policy::clear_out(packet, tables, place, &ip, reason).of(&ip))
 }
 
 /// Every packet passes here once: it adds to exactly one reason.
@@ -98,5 +98,34 @@ fn finish<P: Packet, T: Tables>(
         tables.count_guard(&key, packet.len());
     }
     tables.count_reason(hook, outcome.reason, action, packet.len());
+    if action == Action::Drop {
+        tell(packet, tables, place, hook, &outcome);
+    }
     action
+}
+
+/// Tells of a dropped packet, unless too many were told.
+#[inline(always)] // as above
+fn tell<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>, hook: Hook, outcome: &Outcome) {
+    let Some(ip) = outcome.ip else {
+        return;
+    };
+    let sampling = &place.settings.sampling;
+    if sampling.interval_ns == 0 || !tables.spend_sample(sampling, place.now_ns) {
+        return;
+    }
+    let upper = if ip.fragment == Fragmented::Later { None } else { packet.load(packet.settle(ip.payload)) };
+    tables.sample(&Sample {
+        time_ns: place.now_ns,
+        src: ip.src,
+        dst: ip.dst,
+        policy: outcome.policy,
+        len: packet.len(),
+        upper: upper.unwrap_or_default(),
+        iface: place.iface,
+        proto: ip.proto,
+        reason: outcome.reason.as_raw(),
+        hook: hook.as_raw(),
+        pad: [0; 3],
+    });
 }

@@ -1,8 +1,8 @@
 //! The seam to the maps.
 
 use esp_common::{
-    Action, Addr, Direction, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange, RuleTable, SeenKey,
-    Selector,
+    Action, Addr, Direction, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange, RuleTable, Sample,
+    Sampling, SeenKey, Selector,
 };
 
 /// Whose budget a packet is taken from.
@@ -60,6 +60,12 @@ pub trait Tables {
 
     /// Adds a packet to the tunnel's counters.
     fn count_tunnel(&self, tunnel: u32, direction: Direction, len: u32);
+
+    /// Takes one out of the budget of samples; false, and counted, when it has none left.
+    fn spend_sample(&self, sampling: &Sampling, now_ns: u64) -> bool;
+
+    /// Tells of a dropped packet.
+    fn sample(&self, sample: &Sample);
 
     /// Adds a hit to a guard.
     fn count_guard(&self, key: &GuardKey, len: u32);

@@ -3,7 +3,7 @@
 use crate::world::World;
 use esp_common::{
     Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange,
-    RuleTable, SaEntry, SeenKey, Selector, Spi,
+    RuleTable, SaEntry, Sample, Sampling, SeenKey, Selector, Spi,
 };
 use esp_datapath::{Packet, Purse, Tables, Words, budget};
 use std::{
@@ -80,6 +80,8 @@ pub struct Seen {
     pub flows: HashMap<(SeenKey, bool), FlowCounter>,
     /// Sequence numbers of flows of SAs.
     pub sequences: HashMap<SeenKey, Vec<u32>>,
+    /// Dropped packets.
+    pub samples: Vec<Sample>,
     /// Totals of tunnels.
     pub tunnels: HashMap<(u32, Direction), Counter>,
     /// Hits of guards.
@@ -188,6 +190,14 @@ impl Tables for Memory {
 
     fn count_tunnel(&self, tunnel: u32, direction: Direction, len: u32) {
         add(self.seen.borrow_mut().tunnels.entry((tunnel, direction)).or_default(), len);
+    }
+
+    fn spend_sample(&self, _: &Sampling, _: u64) -> bool {
+        true
+    }
+
+    fn sample(&self, sample: &Sample) {
+        self.seen.borrow_mut().samples.push(*sample);
     }
 
     fn count_guard(&self, key: &GuardKey, len: u32) {

@@ -1,6 +1,6 @@
 //! What was typed: every value is of its type, nothing is compared with anything else yet.
 
-mod budget;
+pub(super) mod budget;
 pub(super) mod interface;
 mod lifetime;
 mod name;
@@ -19,7 +19,7 @@ use super::valid::{GuardModes, Reconcile, Sizes};
 use crate::stitch::Rule;
 use crate::xfrm::model::{DefaultPolicy, PolicyAction};
 use esp_common::names::IFACES;
-use esp_common::{Budgets, Guard, Mode, Wire};
+use esp_common::{Budgets, Guard, Mode, Sampling, Wire};
 use policy::RawPolicy;
 use sa::RawSa;
 use std::net::SocketAddr;
@@ -44,6 +44,7 @@ pub(super) struct RawConfig {
     pub(super) names: Vec<Rule>,
     pub(super) wire: Wire,
     pub(super) budgets: Budgets,
+    pub(super) sampling: Sampling,
 }
 
 impl RawConfig {
@@ -67,6 +68,7 @@ impl RawConfig {
             names: root.tables("name").into_iter().filter_map(name::read).collect(),
             wire: wire::read(&mut root),
             budgets: budget::read(&mut root),
+            sampling: budget::read_samples(&mut root),
         };
         root.finish();
         raw

@@ -205,13 +205,16 @@ pub fn lost(maps: &Maps) -> Result<Vec<(&'static str, u64)>, DatapathError> {
         (names::LOST_GHOSTS, "ghosts"),
         (names::LOST_GUARD_HITS, "guard_hits"),
         (names::LOST_SEQUENCES, "sequences"),
+        (names::LOST_SAMPLES, "samples"),
     ];
-    let mut lost = Vec::new();
-    for (index, table) in tables {
-        let values = maps.lost.get(&index, 0).map_err(on("read", names::MAP_LOST))?;
-        lost.push((table, values.iter().sum()));
-    }
-    Ok(lost)
+    tables.into_iter().map(|(index, table)| Ok((table, lost_in(maps, index)?))).collect()
+}
+
+/// One of [`names::LOST_FLOWS`] and its like.
+///
+/// Errors: the map cannot be read.
+pub fn lost_in(maps: &Maps, index: u32) -> Result<u64, DatapathError> {
+    Ok(maps.lost.get(&index, 0).map_err(on("read", names::MAP_LOST))?.iter().sum())
 }
 
 /// Interfaces that have a slot.

@@ -76,7 +76,7 @@ impl fmt::Display for Label<'_> {
 }
 
 /// The words of `ip xfrm` for protocols of XFRM, else the number.
-pub(super) fn proto_name(proto: u8) -> String {
+pub(crate) fn proto_name(proto: u8) -> String {
     match proto {
         50 => "esp".into(),
         51 => "ah".into(),

@@ -43,8 +43,7 @@ extern "C" fn esp_spend_sa(slot: u32, interval_ns: u32, burst_ns: u32, now_ns: u
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn esp_spend_unknown(interval_ns: u32, burst_ns: u32, now_ns: u64) -> u32 {
-    // SAFETY: a pointer into the map.
-    of(UNKNOWN_BUDGET.get_ptr(0).map(|word| unsafe { Shared::new(word) }), interval_ns, burst_ns, now_ns)
+    of(word(UNKNOWN_BUDGET.get_ptr(0)), interval_ns, burst_ns, now_ns)
 }
 
 /// The peer's address in two words.
@@ -53,18 +52,24 @@ extern "C" fn esp_spend_unknown(interval_ns: u32, burst_ns: u32, now_ns: u64) ->
 extern "C" fn esp_spend_peer(a: u64, b: u64, interval_ns: u32, burst_ns: u32, now_ns: u64) -> u32 {
     let src = Addr::from_words([a, b]);
     let found = PEER_BUDGETS.get_ptr(&src);
-    let word = if found.is_some() {
+    let there = if found.is_some() {
         found
     } else {
         // Another CPU may be first with it.
         _ = PEER_BUDGETS.insert(&src, 0, u64::from(BPF_NOEXIST));
         PEER_BUDGETS.get_ptr(&src)
     };
-    // SAFETY: a pointer into the map.
-    of(word.map(|word| unsafe { Shared::new(word) }), interval_ns, burst_ns, now_ns)
+    of(word(there), interval_ns, burst_ns, now_ns)
+}
+
+/// A word that a lookup has found.
+#[inline(always)] // as below
+pub(super) fn word(found: Option<*const u64>) -> Option<Shared<1>> {
+    // SAFETY: the callers' pointers are into maps.
+    found.map(|word| unsafe { Shared::new(word) })
 }
 
 #[inline(always)] // the verifier follows the pointer
-fn of(word: Option<Shared<1>>, interval_ns: u32, burst_ns: u32, now_ns: u64) -> u32 {
+pub(super) fn of(word: Option<Shared<1>>, interval_ns: u32, burst_ns: u32, now_ns: u64) -> u32 {
     u32::from(word.is_none_or(|word| budget::spend(word, 0, interval_ns, burst_ns, now_ns)))
 }

@@ -1,7 +1,7 @@
 //! The maps, and [`Tables`] over them. Names and sizes are those of [`esp_common::names`].
 
 use super::{
-    budgets, counters, ghosts,
+    budgets, counters, ghosts, samples,
     sas::{self, Found},
     search,
 };
@@ -13,8 +13,8 @@ use aya_ebpf::{
 };
 use esp_common::{
     Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, IfaceSlot, InnerKey, Reason,
-    Rule, RuleRange, RuleTable, SeenKey, Selector, Settings, StatName, TUNNEL_DIRECTIONS, TunnelName,
-    counter::reason_index, names,
+    Rule, RuleRange, RuleTable, Sample, Sampling, SeenKey, Selector, Settings, StatName, TUNNEL_DIRECTIONS,
+    TunnelName, counter::reason_index, names,
 };
 use esp_datapath::{Purse, Tables};
 
@@ -167,6 +167,16 @@ impl<const CALLS: bool> Tables for Maps<CALLS> {
     fn count_tunnel(&self, tunnel: u32, direction: Direction, len: u32) {
         let index = tunnel.wrapping_mul(TUNNEL_DIRECTIONS).wrapping_add(u32::from(direction.as_raw()));
         counters::tunnel(self.cpu, index, len);
+    }
+
+    #[inline(always)] // only a call
+    fn spend_sample(&self, sampling: &Sampling, now_ns: u64) -> bool {
+        samples::spend(sampling, now_ns)
+    }
+
+    #[inline(always)] // two helper calls
+    fn sample(&self, sample: &Sample) {
+        samples::put(sample);
     }
 
     #[inline(always)] // one lookup, seldom a call

@@ -53,7 +53,7 @@ pub fn clear_in<P: Packet, T: Tables>(
     let search = |dir| Found::of(tables.first_rule(RuleTable::In, rules, &fields, dir));
     match (search(Rule::DIR_FWD), search(Rule::DIR_IN)) {
         (Found::Protect(policy), Found::Protect(_) | Found::Nothing)
-        | (Found::Nothing, Found::Protect(policy)) => Outcome { reason: Reason::CleartextIn, policy },
+        | (Found::Nothing, Found::Protect(policy)) => Outcome { policy, ..Reason::CleartextIn.into() },
         (Found::Excused, _) | (_, Found::Excused) | (Found::Nothing, Found::Nothing) => reason.into(),
     }
 }
@@ -75,7 +75,7 @@ pub fn clear_out<P: Packet, T: Tables>(
         return reason.into();
     }
     match Found::of(tables.first_rule(RuleTable::Out, rules, &select::fields(packet, ip), Rule::DIR_OUT)) {
-        Found::Protect(policy) => Outcome { reason: Reason::CleartextOut, policy },
+        Found::Protect(policy) => Outcome { policy, ..Reason::CleartextOut.into() },
         Found::Excused | Found::Nothing => reason.into(),
     }
 }

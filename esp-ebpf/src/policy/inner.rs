@@ -36,7 +36,7 @@ pub fn inner<P: Packet, T: Tables>(
         return Reason::DecryptedUnchecked.into();
     }
     let policy = if range.count == 0 { 0 } else { tables.inner_policy(range.first) };
-    Outcome { reason: Reason::SelectorMismatch, policy }
+    Outcome { policy, ..Reason::SelectorMismatch.into() }
 }
 
 /// ESP inside ESP that an SA of ours will decrypt further: the policy is for what comes out in the end, and the kernel

@@ -1,7 +1,7 @@
-//! `[budget]`: how many packets may come.
+//! `[budget]`: how many packets may come. `[samples]`: how many that were dropped are told.
 
 use crate::config::{scalar, section::Section};
-use esp_common::Budgets;
+use esp_common::{Budgets, Sampling};
 use std::time::Duration;
 
 /// More than a CPU can look at.
@@ -25,3 +25,28 @@ pub(super) fn read(root: &mut Section<'_>) -> Budgets {
     let burst_ns = u32::try_from(burst.as_nanos()).unwrap_or(u32::MAX);
     Budgets { sa_ns, peer_ns, unknown_ns, burst_ns }
 }
+
+/// More would be no sample any more.
+const MOST_SAMPLES: u64 = 100_000;
+/// Samples a second unless a number is given.
+const SAMPLES: u32 = 100;
+/// As many samples as come in this time may come at once.
+const SAMPLE_BURST_NS: u32 = 1_000_000_000;
+
+/// Reads `[samples]`.
+pub(super) fn read_samples(root: &mut Section<'_>) -> Sampling {
+    let rate = root.table("samples").and_then(|mut table| {
+        let rate = table.number("rate", 0..=MOST_SAMPLES);
+        table.finish();
+        u32::try_from(rate?.value).ok()
+    });
+    sampling(rate.unwrap_or(SAMPLES))
+}
+
+/// So many samples a second.
+const fn sampling(rate: u32) -> Sampling {
+    Sampling { interval_ns: Budgets::interval_ns(rate), burst_ns: SAMPLE_BURST_NS }
+}
+
+/// Without a configuration.
+pub(in crate::config) const DEFAULT_SAMPLING: Sampling = sampling(SAMPLES);
