@@ -24,6 +24,9 @@
 //! burst = "100ms"                     # default: what may come at once is as much as comes in this time
 //! [samples]                           # dropped packets that `esp-agent drops` can show, in packets/s
 //! rate = 100                          # default; 0 for none
+//! [transit]                           # ESP that crosses this router, between the interfaces of the agent
+//! forward = true                      # at XDP, past the stack and its filters; default: false
+//! flows = "all"                       # default; or "known": those of SAs alone
 //!
 //! [[tunnel]]
 //! name = "site-b"                     # at most 63 bytes, a label in metrics
@@ -124,7 +127,7 @@ pub use valid::{GuardModes, Reconcile, Sizes, Tunnel};
 use crate::stitch::Rule;
 use crate::xfrm::model::DefaultPolicy;
 use check::tunnel::PlacedTunnel;
-use esp_common::{Budgets, Sampling, Wire};
+use esp_common::{Budgets, Sampling, Transit, Wire};
 use key::KeyStore;
 use raw::RawConfig;
 use report::{At, Located, Report};
@@ -156,6 +159,8 @@ pub struct Config {
     pub budgets: Budgets,
     /// How many dropped packets are told.
     pub sampling: Sampling,
+    /// Which ESP is forwarded without the stack.
+    pub transit: Transit,
     /// `[[tunnel]]`, with what was derived.
     pub tunnels: Vec<Tunnel>,
     /// `[[sa]]`.
@@ -251,6 +256,7 @@ fn build(raw: RawConfig, report: &Report) -> Config {
         wire: raw.wire,
         budgets: raw.budgets,
         sampling: raw.sampling,
+        transit: raw.transit,
         tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
         sas: sas.into_iter().map(|sa| sa.value).collect(),
         policies: policies.into_iter().map(|policy| policy.value).collect(),
@@ -317,6 +323,7 @@ impl Default for Config {
             wire: Wire::default(),
             budgets: Budgets::default(),
             sampling: raw::budget::DEFAULT_SAMPLING,
+            transit: Transit::Off,
             tunnels: Vec::new(),
             sas: Vec::new(),
             policies: Vec::new(),

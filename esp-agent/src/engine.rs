@@ -166,12 +166,13 @@ impl Engine {
         };
         let notes = self.filler.fill(&image)?;
         let complete = !notes.iter().any(|note| note.starts_with(FULL));
-        let Config { guard, wire, budgets, sampling, .. } = self.config;
+        let Config { guard, wire, budgets, sampling, transit, .. } = self.config;
         self.filler.set(|settings| {
             settings.modes = guard.as_raw();
             settings.wire = wire;
             settings.budgets = budgets;
             settings.sampling = sampling;
+            settings.transit = transit.as_raw();
             settings.synced = u32::from(complete);
         })?;
         self.renew()?;
@@ -202,6 +203,7 @@ impl Engine {
             name: link.name.clone(),
             ifindex: link.ifindex,
             ethernet: link.ethernet,
+            mac: link.mac,
             xdp_program: link.xdp_prog_id,
         };
         let attached = attach::attach(&self.pins, &self.config.sizes, &mut self.filler, &target, self.mode)?;

@@ -24,6 +24,8 @@ pub struct Link {
     pub up: bool,
     /// Frames have an Ethernet header (`ARPHRD_ETHER`).
     pub ethernet: bool,
+    /// Its MAC address; zero where it has none.
+    pub mac: [u8; 6],
     /// Bytes.
     pub mtu: u32,
     /// The id of the XDP program on it, whoever attached it.

@@ -28,6 +28,7 @@ pub mod sequence;
 pub mod settings;
 pub mod spi;
 pub mod table;
+pub mod transit;
 pub mod wire;
 pub mod xfrm_stat;
 
@@ -46,6 +47,7 @@ pub use selector::{Rule, RuleAction, RuleRange, RuleTable, Selector};
 pub use settings::{LARVAL_NS, LEASE_NS, Settings};
 pub use spi::Spi;
 pub use table::{SaLine, Shape};
+pub use transit::Transit;
 pub use wire::Wire;
 pub use xfrm_stat::StatName;
 

@@ -65,11 +65,13 @@ pub const MAP_XFRM_STAT: &str = "XFRM_STAT";
 pub const MAP_SAMPLES: &str = "SAMPLES";
 /// When the next sample is due, in ns of CLOCK_MONOTONIC.
 pub const MAP_SAMPLE_BUDGET: &str = "SAMPLE_BUDGET";
+/// Interfaces that transit may leave by, by their index.
+pub const MAP_PORTS: &str = "PORTS";
 /// [`LOST_FLOWS`] and its like to u64, per CPU: what could not be counted in its own place.
 pub const MAP_LOST: &str = "LOST";
 
 /// All maps, in the order in which `status` lists them.
-pub const MAPS: [&str; 25] = [
+pub const MAPS: [&str; 26] = [
     MAP_SETTINGS,
     MAP_SA_INDEX,
     MAP_SA_LINES,
@@ -95,6 +97,7 @@ pub const MAPS: [&str; 25] = [
     MAP_LOST,
     MAP_SAMPLES,
     MAP_SAMPLE_BUDGET,
+    MAP_PORTS,
 ];
 
 /// Constant of the object: the interface's slot.
@@ -103,6 +106,8 @@ pub const GLOBAL_IFACE: &str = "IFACE";
 pub const GLOBAL_OUTER_AT_TC: &str = "OUTER_AT_TC";
 /// Constant of the object: 1 when frames of the interface start with their IP header.
 pub const GLOBAL_NO_ETHERNET: &str = "NO_ETHERNET";
+/// Constant of the object: the MAC address of the interface, and two zero bytes.
+pub const GLOBAL_MAC: &str = "MAC";
 
 /// Interfaces that one agent can have.
 pub const IFACES: u32 = 8;

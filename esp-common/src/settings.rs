@@ -44,6 +44,10 @@ pub struct Settings {
     pub budgets: Budgets,
     /// How many dropped packets are told.
     pub sampling: Sampling,
+    /// [`crate::Transit::as_raw`].
+    pub transit: u8,
+    /// Zero.
+    pub pad: [u8; 7],
 }
 
 impl Settings {
@@ -95,4 +99,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(size_of::<Settings>() == 88);
+const _: () = assert!(size_of::<Settings>() == 96);

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod counters;
+mod forward;
 pub(crate) mod frame;
 mod ghosts;
 pub(crate) mod maps;

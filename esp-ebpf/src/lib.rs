@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod sequence;
 pub mod tables;
+pub mod transit;
 pub mod verdict;
 pub mod words;
 

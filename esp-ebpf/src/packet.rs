@@ -1,5 +1,6 @@
 //! The seam to the bytes of a frame.
 
+use crate::parse::Ip;
 use esp_common::{Addr, InnerKey, Spi};
 
 /// What a frame of the interface starts with.
@@ -36,4 +37,8 @@ pub trait Packet {
     /// Whether the kernel itself has an SA for ESP to `dst` with `spi`: a new one reaches our table some milliseconds
     /// later. `None` where the kernel cannot be asked.
     fn kernel_has(&self, dst: &Addr, spi: Spi) -> Option<bool>;
+
+    /// Sends it on by the kernel's routes, without the stack. False leaves it unchanged, for the stack: it is no plain
+    /// case, or its route leads where we may not send.
+    fn forward(&self, ip: &Ip) -> bool;
 }

@@ -1,6 +1,6 @@
 //! Inspect, decide, count: one entry for each hook, one exit for all.
 
-use crate::{Link, Outcome, Packet, Tables, classify, parse, parse::Fragmented, policy, verdict};
+use crate::{Link, Outcome, Packet, Tables, classify, parse, parse::Fragmented, policy, transit, verdict};
 use esp_common::{Action, GuardKey, Hook, Mode, Reason, Sample, Settings};
 
 /// Where a program stands, and what it was told.
@@ -97,6 +97,13 @@ fn finish<P: Packet, T: Tables>(
             GuardKey { policy: outcome.policy, guard: guard.as_raw(), mode: mode.as_raw(), pad: [0; 2] };
         tables.count_guard(&key, packet.len());
     }
+    let action =
+        if hook == Hook::Xdp && action == Action::Pass && transit::forwarded(packet, tables, place, &outcome)
+        {
+            Action::Redirect
+        } else {
+            action
+        };
     tables.count_reason(hook, outcome.reason, action, packet.len());
     if action == Action::Drop {
         tell(packet, tables, place, hook, &outcome);

@@ -5,7 +5,7 @@ use esp_common::{
     Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange,
     RuleTable, SaEntry, Sample, Sampling, SeenKey, Selector, Spi,
 };
-use esp_datapath::{Packet, Purse, Tables, Words, budget};
+use esp_datapath::{Packet, Purse, Tables, Words, budget, parse::Ip};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -37,6 +37,11 @@ impl Packet for Bytes<'_> {
 
     fn kernel_has(&self, dst: &Addr, spi: Spi) -> Option<bool> {
         Some(self.in_sad?.contains(&FlowKey::new(*dst, spi)))
+    }
+
+    /// There are routes in a kernel alone.
+    fn forward(&self, _: &Ip) -> bool {
+        false
     }
 }
 

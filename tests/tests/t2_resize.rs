@@ -117,7 +117,7 @@ fn agent(pins: &Pins, sizes: &Sizes, spis: &[u32]) -> Result<BTreeMap<SeenKey, u
     let sas = spis.iter().map(|spi| (FlowKey::new(addr(US), Spi::new(*spi)), sa.clone())).collect();
     let notes = filler.fill(&Image { sas, ..Image::default() })?;
     ensure!(notes.is_empty(), "{notes:?}");
-    let constants = load::Constants { slot: 0, outer_at_tc: false, no_ethernet: false };
+    let constants = load::Constants::default();
     let mut loaded = load::programs(pins, sizes, constants)?;
     for spi in spis {
         let frame =

@@ -19,7 +19,7 @@ use super::valid::{GuardModes, Reconcile, Sizes};
 use crate::stitch::Rule;
 use crate::xfrm::model::{DefaultPolicy, PolicyAction};
 use esp_common::names::IFACES;
-use esp_common::{Budgets, Guard, Mode, Sampling, Wire};
+use esp_common::{Budgets, Guard, Mode, Sampling, Transit, Wire};
 use policy::RawPolicy;
 use sa::RawSa;
 use std::net::SocketAddr;
@@ -45,6 +45,7 @@ pub(super) struct RawConfig {
     pub(super) wire: Wire,
     pub(super) budgets: Budgets,
     pub(super) sampling: Sampling,
+    pub(super) transit: Transit,
 }
 
 impl RawConfig {
@@ -69,6 +70,7 @@ impl RawConfig {
             wire: wire::read(&mut root),
             budgets: budget::read(&mut root),
             sampling: budget::read_samples(&mut root),
+            transit: read_transit(&mut root),
         };
         root.finish();
         raw
@@ -119,6 +121,14 @@ fn read_default_policy(root: &mut Section<'_>) -> Option<DefaultPolicy> {
         .map(|dir| table.choice(dir, &actions).map_or(PolicyAction::Allow, |action| action.value));
     table.finish();
     Some(DefaultPolicy { inbound, forward, outbound })
+}
+
+fn read_transit(root: &mut Section<'_>) -> Transit {
+    let Some(mut table) = root.table("transit") else { return Transit::Off };
+    let forward = table.flag("forward").is_some_and(|forward| forward.value);
+    let flows = table.choice("flows", &[("all", Transit::All), ("known", Transit::Known)]);
+    table.finish();
+    if forward { flows.map_or(Transit::All, |flows| flows.value) } else { Transit::Off }
 }
 
 fn read_mirror(root: &mut Section<'_>) -> Option<Duration> {

@@ -12,13 +12,18 @@ use super::{
     DatapathError, clsact,
     fill::Filler,
     load::{self, Constants, FlushLog, Loaded},
+    maps::on,
     pins::Pins,
 };
 use crate::config::Sizes;
-use aya::programs::TcAttachType;
+use aya::{
+    maps::{MapError, xdp::XdpMapError},
+    programs::TcAttachType,
+};
 use esp_common::{IfaceSlot, names};
 use link::unpin;
 use slot::{find, reserve, write};
+use std::io;
 
 /// Where the outer packet is judged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -43,6 +48,8 @@ pub struct Target {
     pub ifindex: u32,
     /// Its frames have an Ethernet header.
     pub ethernet: bool,
+    /// Its MAC address.
+    pub mac: [u8; 6],
     /// Id of the XDP program that is there now.
     pub xdp_program: Option<u32>,
 }
@@ -68,7 +75,8 @@ pub fn attach(
     mode: AttachMode,
 ) -> Result<Attached, DatapathError> {
     let (index, mut slot) = reserve(filler, target)?;
-    let constants = Constants { slot: index, outer_at_tc: false, no_ethernet: !target.ethernet };
+    let constants =
+        Constants { slot: index, no_ethernet: !target.ethernet, mac: target.mac, ..Constants::default() };
     let (mut loaded, xdp, note) = outer(pins, sizes, target, mode, constants, slot.xdp)?;
     slot.xdp = xdp;
     for (name, side) in
@@ -78,7 +86,22 @@ pub fn attach(
     }
     slot.attached = 1;
     write(filler, index, slot)?;
+    if target.ethernet {
+        port(filler, target.ifindex)?;
+    }
     Ok(Attached { slot, note, log: loaded.log() })
+}
+
+/// Lets transit leave by an interface. The kernel takes one that goes away out of the map itself (`dev_map_notification`).
+fn port(filler: &mut Filler, ifindex: u32) -> Result<(), DatapathError> {
+    let ports = &mut filler.maps_mut().ports;
+    ports.insert(ifindex, ifindex, None, 0).map_err(|error| {
+        on("write", names::MAP_PORTS)(match error {
+            XdpMapError::MapError(source) => source,
+            // No program is chained here.
+            other @ XdpMapError::ChainedProgramNotSupported => MapError::IoError(io::Error::other(other)),
+        })
+    })
 }
 
 /// Notes in the table that an interface has gone, its links with it.

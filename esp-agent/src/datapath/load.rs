@@ -27,7 +27,7 @@ pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 11] {
 }
 
 /// What the programs of one interface are told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Constants {
     /// Slot in the interface table.
     pub slot: u32,
@@ -35,6 +35,8 @@ pub struct Constants {
     pub outer_at_tc: bool,
     /// Frames start with the IP header.
     pub no_ethernet: bool,
+    /// MAC address of the interface: transit is sent on that is for it alone.
+    pub mac: [u8; 6],
 }
 
 /// The programs of one interface, in the kernel.
@@ -49,7 +51,7 @@ pub type FlushLog = Box<dyn FnMut() + Send>;
 pub fn maps(pins: &Pins, sizes: &Sizes) -> Result<(), DatapathError> {
     pins.create()?;
     let saved = resize::save(pins, sizes)?;
-    loader(pins, sizes, Constants { slot: 0, outer_at_tc: false, no_ethernet: false })?;
+    loader(pins, sizes, Constants::default())?;
     resize::restore(pins, saved)
 }
 
@@ -70,7 +72,7 @@ pub fn programs(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Load
 ///
 /// Errors: see [`DatapathError`].
 pub fn clock(pins: &Pins, sizes: &Sizes) -> Result<Clock, DatapathError> {
-    Clock::new(loader(pins, sizes, Constants { slot: 0, outer_at_tc: false, no_ethernet: false })?)
+    Clock::new(loader(pins, sizes, Constants::default())?)
 }
 
 impl Loaded {
@@ -104,8 +106,11 @@ impl Loaded {
 fn loader(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Ebpf, DatapathError> {
     let slot = constants.slot;
     let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
+    let [a, b, c, d, e, f] = constants.mac;
+    let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
     let mut loader = EbpfLoader::new();
     loader
+        .override_global(names::GLOBAL_MAC, &mac, true)
         .override_global(names::GLOBAL_IFACE, &slot, true)
         .override_global(names::GLOBAL_OUTER_AT_TC, &outer_at_tc, true)
         .override_global(names::GLOBAL_NO_ETHERNET, &no_ethernet, true);

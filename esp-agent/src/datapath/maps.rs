@@ -8,7 +8,9 @@ use super::{
     pins::Pins,
     table::{self, Lines},
 };
-use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuHashMap};
+use aya::maps::{
+    Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuHashMap, xdp::DevMapHash,
+};
 use esp_common::{
     Addr, Counter, FlowCounter, FlowKey, GuardKey, IfaceSlot, InnerKey, Rule, RuleRange, SeenKey, Settings,
     StatName, TunnelName, names,
@@ -59,6 +61,8 @@ pub struct Maps {
     pub xfrm_stat: HashMap<MapData, StatName, u64>,
     /// [`names::MAP_LOST`].
     pub lost: PerCpuArray<MapData, u64>,
+    /// [`names::MAP_PORTS`].
+    pub ports: DevMapHash<MapData>,
 }
 
 impl Maps {
@@ -89,6 +93,7 @@ impl Maps {
             ifaces: open(pins, names::MAP_IFACES)?,
             xfrm_stat: open(pins, names::MAP_XFRM_STAT)?,
             lost: open(pins, names::MAP_LOST)?,
+            ports: open(pins, names::MAP_PORTS)?,
         })
     }
 }

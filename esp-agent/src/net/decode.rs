@@ -19,7 +19,7 @@ pub const NEWROUTE: u16 = 24;
 /// `RTM_DELROUTE`.
 pub const DELROUTE: u16 = 25;
 
-/// `IFA_ADDRESS`: on a point-to-point link this is the peer.
+/// `IFA_ADDRESS`: on a point-to-point link this is the peer. `IFLA_ADDRESS` of a link has the same number.
 pub(super) const ADDRESS: u16 = 1;
 /// `IFA_LOCAL`: not there for most of IPv6.
 pub(super) const LOCAL: u16 = 2;
@@ -138,6 +138,7 @@ pub fn link(frame: &Frame<'_>) -> Result<Option<Link>, DecodeError> {
         ethernet: fields.u16(2)? == libc::ARPHRD_ETHER,
         mtu: attrs.find(MTU).map_or(Ok(0), |mtu| mtu.u32(0))?,
         xdp_prog_id: xdp(attrs)?,
+        mac: attrs.find(ADDRESS).and_then(|mac| mac.array(0).ok()).unwrap_or_default(),
         xfrm_if_id: xfrm(attrs)?,
     }))
 }

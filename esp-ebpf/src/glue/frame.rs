@@ -1,6 +1,6 @@
-//! The one file with raw loads from packets.
+//! The one file with raw loads from packets, but for forward.rs, which writes too.
 
-use super::sad;
+use super::{forward::forward, sad};
 use aya_ebpf::{
     EbpfContext as _,
     bindings::bpf_xfrm_state,
@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use core::mem::zeroed;
 use esp_common::{Addr, InnerKey, Spi};
-use esp_datapath::Packet;
+use esp_datapath::{Packet, parse::Ip};
 
 /// Offsets that the parser reaches: two VLAN tags, a full IPv4 header or six IPv6 extension headers of up to 2 KiB.
 /// The verifier wants a bound below 64 KiB on anything added to a packet pointer (`MAX_PACKET_OFF`).
@@ -135,6 +135,14 @@ impl Packet for Frame {
         // SAFETY: a static of this object that nobody writes.
         let zero = unsafe { (&raw const ZERO).read_volatile() };
         offset.wrapping_add(zero) & MAX_OFFSET as u32
+    }
+
+    #[inline(always)] // the verifier follows the pointers
+    fn forward(&self, ip: &Ip) -> bool {
+        match self.xdp {
+            Some(ctx) => forward(ctx, self.data, self.end, ip),
+            None => false,
+        }
     }
 
     #[inline(always)] // one call site in each program

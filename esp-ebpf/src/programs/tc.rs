@@ -10,6 +10,7 @@ use esp_common::Action;
 
 /// Judges decrypted packets and clear text.
 #[classifier]
+#[inline(always)] // the macro wraps it: one frame of the stack
 pub(crate) fn esp_tc_in(ctx: TcContext) -> i32 {
     let Some(place) = place() else {
         return TC_ACT_UNSPEC;
@@ -19,6 +20,7 @@ pub(crate) fn esp_tc_in(ctx: TcContext) -> i32 {
 
 /// Counts ESP that leaves, judges clear text.
 #[classifier]
+#[inline(always)] // the macro wraps it: one frame of the stack
 pub(crate) fn esp_tc_out(ctx: TcContext) -> i32 {
     let Some(place) = place() else {
         return TC_ACT_UNSPEC;

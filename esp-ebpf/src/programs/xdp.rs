@@ -6,12 +6,14 @@ use esp_common::Action;
 
 /// Judges the outer packet.
 #[xdp]
+#[inline(always)] // the macro wraps it: one frame of the stack
 pub(crate) fn esp_xdp(ctx: XdpContext) -> u32 {
     judge(&Frame::of_xdp(&ctx))
 }
 
 /// As [`esp_xdp`], for drivers that spread a frame over several buffers: at an MTU above a page most take no other.
 #[xdp(frags)]
+#[inline(always)] // as above
 pub(crate) fn esp_xdp_frags(ctx: XdpContext) -> u32 {
     judge(&Frame::of_xdp_frags(&ctx))
 }
@@ -22,8 +24,9 @@ fn judge(frame: &Frame) -> u32 {
         return xdp_action::XDP_PASS;
     };
     match esp_datapath::xdp(frame, &Maps::<false>::of_this_cpu(), &place) {
-        Action::Pass | Action::Redirect => xdp_action::XDP_PASS,
+        Action::Pass => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,
+        Action::Redirect => xdp_action::XDP_REDIRECT,
     }
 }
 

@@ -1,0 +1,227 @@
+//! ESP that crosses a router: what XDP sends on arrives as the kernel would have sent it, to the byte, and what is no plain
+//! case is left to the kernel.
+
+use anyhow::{Result, ensure};
+use esp_tests::{
+    agent::{Agent, Binary},
+    frame::{Ext, Frame, Ipv4, Ipv6, Payload},
+    link::{End, mac, veth},
+    netns::Netns,
+    run,
+    wire::Wire,
+};
+use std::{
+    io::Write as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+use tempfile::NamedTempFile;
+
+const LEFT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
+const NEAR: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
+const FAR: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 1);
+const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
+/// Behind the right host, and nowhere.
+const BEYOND: Ipv4Addr = Ipv4Addr::new(10, 9, 1, 1);
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+const LEFT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 2);
+const NEAR6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 1);
+const FAR6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1);
+const RIGHT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2);
+const MTU: u16 = 1_400;
+const SPI: u32 = 0x1234;
+/// For a frame that must not come; one that comes is there at once.
+const SILENCE: Duration = Duration::from_millis(150);
+const SOON: Duration = Duration::from_secs(20);
+
+/// A router between two hosts.
+struct Crossing {
+    left: Netns,
+    router: Netns,
+    right: Netns,
+}
+
+impl Crossing {
+    fn new() -> Result<Self> {
+        let all =
+            Self { left: Netns::new("left")?, router: Netns::new("router")?, right: Netns::new("right")? };
+        let v4 = |addr: Ipv4Addr| (IpAddr::V4(addr), 24);
+        let v6 = |addr: Ipv6Addr| (IpAddr::V6(addr), 64);
+        veth(
+            End::new(&all.left, "left0", &[v4(LEFT), v6(LEFT6)]),
+            End::new(&all.router, "near0", &[v4(NEAR), v6(NEAR6)]),
+        )?;
+        veth(
+            End::new(&all.router, "far0", &[v4(FAR), v6(FAR6)]),
+            End::new(&all.right, "right0", &[v4(RIGHT), v6(RIGHT6)]),
+        )?;
+        all.router.sysctl("net/ipv4/ip_forward", "1")?;
+        all.router.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        all.router.ip(&format!("route add 10.9.0.0/16 via {RIGHT}"))?;
+        all.router.ip(&format!("link set far0 mtu {MTU}"))?;
+        let [a, b, c, d, e, f] = mac(RIGHT.into());
+        for host in [IpAddr::from(RIGHT), RIGHT6.into()] {
+            all.router.ip(&format!(
+                "neigh replace {host} lladdr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} dev far0 nud permanent"
+            ))?;
+        }
+        // A veth takes redirected frames where its other end has NAPI.
+        for (netns, iface) in [(&all.right, "right0"), (&all.left, "left0")] {
+            run::text(netns.command("ethtool").args(["-K", iface, "gro", "on"]))?;
+        }
+        Ok(all)
+    }
+
+    fn agent(&self, mode: &str, transit: &str) -> Result<(Agent, NamedTempFile)> {
+        let mut config = NamedTempFile::new()?;
+        writeln!(config, "{transit}")?;
+        let agent = Binary::find()?.launch(&self.router).iface("near0").iface("far0").config(config.path());
+        Ok((agent.arg("--attach").arg(mode).start()?, config))
+    }
+}
+
+fn to_router(frame: Frame) -> Vec<u8> {
+    frame.macs(mac(LEFT.into()), mac(NEAR.into())).build()
+}
+
+fn v4(dst: Ipv4Addr, len: usize) -> Vec<u8> {
+    to_router(Frame::v4(&Ipv4::new(LEFT, dst), &Payload::esp(SPI, 1, len)))
+}
+
+/// Another byte of the IPv4 header, its sum put right.
+fn with(mut frame: Vec<u8>, at: usize, value: u8) -> Vec<u8> {
+    frame[14 + at] = value;
+    frame[24..26].fill(0);
+    let mut sum: u32 =
+        frame[14..34].chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    frame[24..26].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    frame
+}
+
+/// Name, frame, whether XDP sends it on.
+fn frames() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let six = |header: Ipv6| to_router(Frame::v6(&header, &Payload::esp(SPI, 1, 64)));
+    let (plain6, natt) = (six(Ipv6::new(LEFT6, RIGHT6)), Payload::natt_esp(SPI, 1, 64));
+    let mut labelled = plain6.clone();
+    labelled[14..18].copy_from_slice(&[0x6b, 0x81, 0x23, 0x45]);
+    let mut last_hop6 = plain6.clone();
+    last_hop6[21] = 1;
+    let mut other_mac = v4(RIGHT, 64);
+    other_mac[5] ^= 1;
+    let largest = usize::from(MTU) - 20 - 8;
+    let mut all = vec![
+        ("ESP", v4(RIGHT, 64), true),
+        ("ESP to a network behind a gateway", v4(BEYOND, 64), true),
+        ("the largest ESP", v4(RIGHT, largest), true),
+        ("ESP with a class", with(v4(RIGHT, 64), 1, 0xb8), true),
+        ("the last hop but one", with(v4(RIGHT, 64), 8, 2), true),
+        ("ESP in UDP", to_router(Frame::v4(&Ipv4::new(LEFT, RIGHT), &natt)), true),
+        ("ESP over IPv6", plain6, true),
+        ("ESP over IPv6 with class and label", labelled, true),
+        ("the last hop", with(v4(RIGHT, 64), 8, 1), false),
+        ("the last hop over IPv6", last_hop6, false),
+        ("too large", v4(RIGHT, largest + 4), false),
+        ("no route", v4(NOWHERE, 64), false),
+        (
+            "options",
+            to_router(Frame::v4(&Ipv4::new(LEFT, RIGHT).options(4), &Payload::esp(SPI, 1, 64))),
+            false,
+        ),
+        (
+            "a first fragment",
+            to_router(Frame::v4(&Ipv4::new(LEFT, RIGHT).fragment(0, true), &Payload::esp(SPI, 1, 64))),
+            false,
+        ),
+        ("destination options", six(Ipv6::new(LEFT6, RIGHT6).ext(Ext::DestOpts(0))), false),
+        ("another MAC address", other_mac, false),
+        ("a tag", to_router(Frame::v4(&Ipv4::new(LEFT, RIGHT), &Payload::esp(SPI, 1, 64)).vlan(7)), false),
+        ("TCP", to_router(Frame::v4(&Ipv4::new(LEFT, RIGHT), &Payload::tcp(1, 2, 9))), false),
+        ("back where it came from", v4(LEFT, 64), false),
+    ];
+    // All sums, so that the carry is among them.
+    all.extend((0..=255_u8).step_by(5).map(|id| ("one of many", with(v4(RIGHT, 64), 5, id), true)));
+    all
+}
+
+/// What arrives of each frame; `None` for nothing.
+fn arrivals(crossing: &Crossing) -> Result<Vec<Option<Vec<u8>>>> {
+    let (left, right) = (Wire::open(&crossing.left, "left0")?, Wire::open(&crossing.right, "right0")?);
+    let ours = |frame: &[u8]| {
+        let (v4, v6) =
+            (frame[12..14] == [8, 0] && [50, 17, 6].contains(&frame[23]), frame[12..14] == [0x86, 0xdd]);
+        v4 || v6 && [50, 60].contains(&frame[20])
+    };
+    let mut all = Vec::new();
+    for (name, frame, plain) in frames() {
+        left.send(&frame)?;
+        let arrived = right.receive(if plain { SOON } else { SILENCE }, ours)?;
+        ensure!(arrived.is_some() || !plain, "{name} does not arrive");
+        all.push(arrived);
+    }
+    Ok(all)
+}
+
+fn redirected(agent: &Agent) -> Result<u64> {
+    let labels = [("iface", "near0"), ("hook", "xdp"), ("action", "redirect")];
+    Ok(agent.scrape()?.sum("esp_packets_total", &labels).unwrap_or(0))
+}
+
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
+fn what_xdp_sends_on_is_what_the_kernel_would_have_sent() -> Result<()> {
+    let crossing = Crossing::new()?;
+    let by_kernel = {
+        let (agent, _config) = crossing.agent("native", "[transit]\nforward = false")?;
+        let all = arrivals(&crossing)?;
+        assert_eq!(redirected(&agent)?, 0);
+        all
+    };
+    for mode in ["native", "generic"] {
+        let (mut agent, _config) = crossing.agent(mode, "[transit]\nforward = true")?;
+        let by_xdp = arrivals(&crossing)?;
+        for (((name, frame, _), kernel), xdp) in frames().iter().zip(&by_kernel).zip(&by_xdp) {
+            ensure!(kernel == xdp, "{mode}, {name}: {frame:02x?}\n{kernel:02x?}\n{xdp:02x?}");
+        }
+        let plain = frames().iter().filter(|(_, _, plain)| *plain).count() as u64;
+        // `near0` keeps its counts from run to run.
+        let before = if mode == "native" { 0 } else { plain };
+        assert_eq!(redirected(&agent)?, before + plain, "{mode}");
+        assert_eq!(agent.stop()?, 0);
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
+fn policies_and_flows_that_were_not_asked_for_leave_it_to_the_kernel() -> Result<()> {
+    let crossing = Crossing::new()?;
+    let (left, right) = (Wire::open(&crossing.left, "left0")?, Wire::open(&crossing.right, "right0")?);
+    let cross = || -> Result<()> {
+        left.send(&v4(RIGHT, 64))?;
+        ensure!(
+            right.receive(SOON, |frame| frame[12..14] == [8, 0] && frame[23] == 50)?.is_some(),
+            "it is lost"
+        );
+        Ok(())
+    };
+    {
+        let (mut agent, _config) =
+            crossing.agent("native", "[transit]\nforward = true\nflows = \"known\"")?;
+        cross()?;
+        assert_eq!(redirected(&agent)?, 0, "no SA is behind it");
+        assert_eq!(agent.stop()?, 0);
+    }
+    let (agent, _config) = crossing.agent("native", "[transit]\nforward = true")?;
+    cross()?;
+    assert_eq!(redirected(&agent)?, 1);
+    crossing.router.ip("xfrm policy add src 192.0.2.0/24 dst 198.51.100.0/24 dir fwd")?;
+    esp_tests::wait::until_ok(SOON, "the policy in the maps", || {
+        let before = redirected(&agent)?;
+        cross()?;
+        ensure!(redirected(&agent)? == before, "still past the stack");
+        Ok(())
+    })
+}
