@@ -6,7 +6,7 @@
 
 use aya_ebpf::{
     bindings::xdp_action,
-    btf_maps::ProgramArray,
+    btf_maps::{Array, ProgramArray},
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
@@ -25,6 +25,15 @@ static SPI_BASE: u32 = 0;
 /// Packets so far. Each round goes through all SPIs once, and each of them has the next sequence number then.
 static mut PACKETS: u64 = 0;
 
+/// 1 where the headers of each packet are written anew: what is under test may change them.
+#[unsafe(no_mangle)]
+static RESTORE: u32 = 0;
+
+/// An Ethernet and an IPv4 header.
+const HEADERS: usize = 34;
+
+#[btf_map]
+static HEADER: Array<[u8; 40], 1> = Array::new();
 #[btf_map]
 static JUMP: ProgramArray<1> = ProgramArray::new();
 
@@ -40,6 +49,20 @@ pub(crate) fn esp_vary(ctx: XdpContext) -> u32 {
         (&raw mut PACKETS).write_volatile(packet.wrapping_add(1));
         (read_volatile(&SPI_OFFSET), read_volatile(&SPI_BITS) & 31, read_volatile(&SPI_BASE), packet)
     };
+    // SAFETY: a static of this object.
+    if unsafe { read_volatile(&RESTORE) } != 0 {
+        let Some(header) = HEADER.get_ptr(0) else {
+            return xdp_action::XDP_ABORTED;
+        };
+        if ctx.data() + HEADERS > ctx.data_end() {
+            return xdp_action::XDP_ABORTED;
+        }
+        // SAFETY: the line above proved that so many bytes from the start lie before the frame's end.
+        unsafe {
+            (ctx.data() as *mut [u8; HEADERS])
+                .write_unaligned(header.cast::<[u8; HEADERS]>().read_unaligned())
+        };
+    }
     let at = ctx.data() + (offset as usize & MAX_OFFSET);
     if at + size_of::<u64>() > ctx.data_end() {
         return xdp_action::XDP_ABORTED;

@@ -14,6 +14,7 @@ pub mod program;
 pub mod report;
 pub mod scale;
 mod table;
+pub mod transit;
 pub mod vary;
 pub mod yardstick;
 
@@ -48,7 +49,9 @@ pub fn run(
         rows.push(row(&kernel, &path, sampling).with_context(|| format!("path {}", path.name))?);
     }
     let scaled = scale::run(sampling, cpu, yards, sas)?;
-    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, scaled, programs: program::sizes(&kernel)? })
+    let transit = transit::run(sampling, cpu)?;
+    let programs = program::sizes(&kernel)?;
+    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, scaled, transit, programs })
 }
 
 fn row(kernel: &Kernel, path: &Path, sampling: Sampling) -> Result<Row> {

@@ -8,7 +8,8 @@ use crate::world::World;
 use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader, TestRun as _,
-    programs::{SchedClassifier, TestRunOptions, Xdp},
+    maps::xdp::DevMapHash,
+    programs::{SchedClassifier, TestRunOptions, Xdp, XdpMode},
 };
 use beside::Beside;
 use esp_agent::{
@@ -26,15 +27,17 @@ pub struct Constants {
     pub outer_at_tc: bool,
     /// Frames start with the IP header.
     pub no_ethernet: bool,
+    /// MAC address of the interface.
+    pub mac: [u8; 6],
 }
 
 impl Constants {
     /// Each variant that can be loaded.
     pub const ALL: [Self; 4] = [
-        Self { outer_at_tc: false, no_ethernet: false },
-        Self { outer_at_tc: false, no_ethernet: true },
-        Self { outer_at_tc: true, no_ethernet: false },
-        Self { outer_at_tc: true, no_ethernet: true },
+        Self { outer_at_tc: false, no_ethernet: false, mac: [0; 6] },
+        Self { outer_at_tc: false, no_ethernet: true, mac: [0; 6] },
+        Self { outer_at_tc: true, no_ethernet: false, mac: [0; 6] },
+        Self { outer_at_tc: true, no_ethernet: true, mac: [0; 6] },
     ];
 }
 
@@ -59,7 +62,10 @@ impl Kernel {
     /// Errors: as there.
     pub fn sized(constants: Constants, sizes: &Sizes) -> Result<Self> {
         let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
+        let [a, b, c, d, e, f] = constants.mac;
+        let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
         let mut loader = EbpfLoader::new();
+        loader.override_global(names::GLOBAL_MAC, &mac, true);
         loader.override_global(names::GLOBAL_OUTER_AT_TC, &outer_at_tc, true).override_global(
             names::GLOBAL_NO_ETHERNET,
             &no_ethernet,
@@ -89,6 +95,24 @@ impl Kernel {
     /// The table of SAs.
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Attaches the XDP program to an interface of this thread's namespace, in the driver. It goes with this.
+    ///
+    /// Errors: the kernel's.
+    pub fn attach(&mut self, iface: &str) -> Result<()> {
+        let program: &mut Xdp =
+            self.ebpf.program_mut(names::PROG_XDP).context("no such program")?.try_into()?;
+        program.attach(iface, XdpMode::Driver).with_context(|| format!("failed to attach to {iface}"))?;
+        Ok(())
+    }
+
+    /// Lets transit leave by an interface.
+    ///
+    /// Errors: the kernel's.
+    pub fn port(&mut self, ifindex: u32) -> Result<()> {
+        let map = self.ebpf.map_mut(names::MAP_PORTS).context("no such map")?;
+        Ok(DevMapHash::try_from(map)?.insert(ifindex, ifindex, None, 0)?)
     }
 
     /// Runs one frame through the program of `hook`; its verdict.

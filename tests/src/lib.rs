@@ -9,6 +9,7 @@ pub mod attached;
 pub mod bench;
 pub mod capture;
 pub mod cases;
+pub mod crossing;
 pub mod demo;
 pub mod foreign;
 pub mod frame;

@@ -7,7 +7,7 @@ use esp_tests::kernel::{Constants, Kernel};
 fn every_variant_of_every_program_is_accepted() {
     for outer_at_tc in [false, true] {
         for no_ethernet in [false, true] {
-            let constants = Constants { outer_at_tc, no_ethernet };
+            let constants = Constants { outer_at_tc, no_ethernet, ..Constants::default() };
             let kernel = Kernel::load(constants).unwrap_or_else(|error| panic!("{constants:?}: {error:?}"));
             for (_, program) in kernel.ebpf().programs() {
                 let info = program.info().expect("program info");

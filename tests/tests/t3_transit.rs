@@ -4,80 +4,24 @@
 use anyhow::{Result, ensure};
 use esp_tests::{
     agent::{Agent, Binary},
+    crossing::{BEYOND, Crossing, LEFT, LEFT6, MTU, NEAR, NOWHERE, RIGHT, RIGHT6},
     frame::{Ext, Frame, Ipv4, Ipv6, Payload},
-    link::{End, mac, veth},
-    netns::Netns,
-    run,
+    link::mac,
     wire::Wire,
 };
-use std::{
-    io::Write as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    time::Duration,
-};
+use std::{io::Write as _, net::Ipv4Addr, time::Duration};
 use tempfile::NamedTempFile;
 
-const LEFT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
-const NEAR: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
-const FAR: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 1);
-const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
-/// Behind the right host, and nowhere.
-const BEYOND: Ipv4Addr = Ipv4Addr::new(10, 9, 1, 1);
-const NOWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
-const LEFT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 2);
-const NEAR6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 1);
-const FAR6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1);
-const RIGHT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2);
-const MTU: u16 = 1_400;
 const SPI: u32 = 0x1234;
 /// For a frame that must not come; one that comes is there at once.
 const SILENCE: Duration = Duration::from_millis(150);
 const SOON: Duration = Duration::from_secs(20);
 
-/// A router between two hosts.
-struct Crossing {
-    left: Netns,
-    router: Netns,
-    right: Netns,
-}
-
-impl Crossing {
-    fn new() -> Result<Self> {
-        let all =
-            Self { left: Netns::new("left")?, router: Netns::new("router")?, right: Netns::new("right")? };
-        let v4 = |addr: Ipv4Addr| (IpAddr::V4(addr), 24);
-        let v6 = |addr: Ipv6Addr| (IpAddr::V6(addr), 64);
-        veth(
-            End::new(&all.left, "left0", &[v4(LEFT), v6(LEFT6)]),
-            End::new(&all.router, "near0", &[v4(NEAR), v6(NEAR6)]),
-        )?;
-        veth(
-            End::new(&all.router, "far0", &[v4(FAR), v6(FAR6)]),
-            End::new(&all.right, "right0", &[v4(RIGHT), v6(RIGHT6)]),
-        )?;
-        all.router.sysctl("net/ipv4/ip_forward", "1")?;
-        all.router.sysctl("net/ipv6/conf/all/forwarding", "1")?;
-        all.router.ip(&format!("route add 10.9.0.0/16 via {RIGHT}"))?;
-        all.router.ip(&format!("link set far0 mtu {MTU}"))?;
-        let [a, b, c, d, e, f] = mac(RIGHT.into());
-        for host in [IpAddr::from(RIGHT), RIGHT6.into()] {
-            all.router.ip(&format!(
-                "neigh replace {host} lladdr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} dev far0 nud permanent"
-            ))?;
-        }
-        // A veth takes redirected frames where its other end has NAPI.
-        for (netns, iface) in [(&all.right, "right0"), (&all.left, "left0")] {
-            run::text(netns.command("ethtool").args(["-K", iface, "gro", "on"]))?;
-        }
-        Ok(all)
-    }
-
-    fn agent(&self, mode: &str, transit: &str) -> Result<(Agent, NamedTempFile)> {
-        let mut config = NamedTempFile::new()?;
-        writeln!(config, "{transit}")?;
-        let agent = Binary::find()?.launch(&self.router).iface("near0").iface("far0").config(config.path());
-        Ok((agent.arg("--attach").arg(mode).start()?, config))
-    }
+fn start(crossing: &Crossing, mode: &str, transit: &str) -> Result<(Agent, NamedTempFile)> {
+    let mut config = NamedTempFile::new()?;
+    writeln!(config, "{transit}")?;
+    let agent = Binary::find()?.launch(&crossing.router).iface("near0").iface("far0").config(config.path());
+    Ok((agent.arg("--attach").arg(mode).start()?, config))
 }
 
 fn to_router(frame: Frame) -> Vec<u8> {
@@ -174,13 +118,13 @@ fn redirected(agent: &Agent) -> Result<u64> {
 fn what_xdp_sends_on_is_what_the_kernel_would_have_sent() -> Result<()> {
     let crossing = Crossing::new()?;
     let by_kernel = {
-        let (agent, _config) = crossing.agent("native", "[transit]\nforward = false")?;
+        let (agent, _config) = start(&crossing, "native", "[transit]\nforward = false")?;
         let all = arrivals(&crossing)?;
         assert_eq!(redirected(&agent)?, 0);
         all
     };
     for mode in ["native", "generic"] {
-        let (mut agent, _config) = crossing.agent(mode, "[transit]\nforward = true")?;
+        let (mut agent, _config) = start(&crossing, mode, "[transit]\nforward = true")?;
         let by_xdp = arrivals(&crossing)?;
         for (((name, frame, _), kernel), xdp) in frames().iter().zip(&by_kernel).zip(&by_xdp) {
             ensure!(kernel == xdp, "{mode}, {name}: {frame:02x?}\n{kernel:02x?}\n{xdp:02x?}");
@@ -209,12 +153,12 @@ fn policies_and_flows_that_were_not_asked_for_leave_it_to_the_kernel() -> Result
     };
     {
         let (mut agent, _config) =
-            crossing.agent("native", "[transit]\nforward = true\nflows = \"known\"")?;
+            start(&crossing, "native", "[transit]\nforward = true\nflows = \"known\"")?;
         cross()?;
         assert_eq!(redirected(&agent)?, 0, "no SA is behind it");
         assert_eq!(agent.stop()?, 0);
     }
-    let (agent, _config) = crossing.agent("native", "[transit]\nforward = true")?;
+    let (agent, _config) = start(&crossing, "native", "[transit]\nforward = true")?;
     cross()?;
     assert_eq!(redirected(&agent)?, 1);
     crossing.router.ip("xfrm policy add src 192.0.2.0/24 dst 198.51.100.0/24 dir fwd")?;

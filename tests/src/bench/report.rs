@@ -5,6 +5,7 @@ use super::{
     cpu::Machine,
     program::Size,
     scale::Scaled,
+    transit::Crossed,
 };
 use esp_common::{Action, Reason};
 use serde_json::{Value, json};
@@ -36,6 +37,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// One for each number of SAs, with and without an SA behind the packets.
     pub scaled: Vec<Scaled>,
+    /// Transit at XDP against the kernel's forwarding.
+    pub transit: Crossed,
     /// One for each program.
     pub programs: Vec<Size>,
 }
@@ -53,6 +56,12 @@ impl Report {
             "repeat": sampling.repeat,
             "paths": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
             "scale": self.scaled.iter().map(Scaled::json).collect::<Vec<_>>(),
+            "transit": {
+                "kernel_ns": self.transit.kernel.json(),
+                "xdp_ns": self.transit.xdp.json(),
+                "ratio": self.transit.ratio.json(),
+                "target": Crossed::TARGET,
+            },
             "programs": self.programs.iter().map(Size::json).collect::<Vec<_>>(),
         })
     }
@@ -136,11 +145,30 @@ impl fmt::Display for Report {
             write!(f, "{row}")?;
         }
         writeln!(f)?;
+        write!(f, "{}", self.transit)?;
+        writeln!(f)?;
         writeln!(f, "{:<24}{:>10}{:>12}{:>12}", "program", "verified", "translated", "jited bytes")?;
         for Size { name, verified, translated, jited_bytes } in &self.programs {
             writeln!(f, "{name:<24}{verified:>10}{translated:>12}{jited_bytes:>12}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Crossed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernel, xdp, ratio } = self;
+        let met = if ratio.median >= Self::TARGET { "met" } else { "missed" };
+        writeln!(
+            f,
+            "transit: kernel {:.0} ns, XDP {:.0} ns for a packet; {:.2} ({:.2} to {:.2}) times as many packets, {} {met}",
+            kernel.median,
+            xdp.median,
+            ratio.median,
+            ratio.min,
+            ratio.max,
+            Self::TARGET
+        )
     }
 }
 
