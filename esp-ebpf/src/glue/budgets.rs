@@ -51,13 +51,13 @@ extern "C" fn esp_spend_unknown(interval_ns: u32, burst_ns: u32, now_ns: u64) ->
 #[inline(never)]
 extern "C" fn esp_spend_peer(a: u64, b: u64, interval_ns: u32, burst_ns: u32, now_ns: u64) -> u32 {
     let src = Addr::from_words([a, b]);
-    let found = PEER_BUDGETS.get_ptr(&src);
+    let found = PEER_BUDGETS.get_ptr(src);
     let there = if found.is_some() {
         found
     } else {
         // Another CPU may be first with it.
-        _ = PEER_BUDGETS.insert(&src, 0, u64::from(BPF_NOEXIST));
-        PEER_BUDGETS.get_ptr(&src)
+        _ = PEER_BUDGETS.insert(src, 0, u64::from(BPF_NOEXIST));
+        PEER_BUDGETS.get_ptr(src)
     };
     of(word(there), interval_ns, burst_ns, now_ns)
 }

@@ -92,7 +92,7 @@ impl<const CALLS: bool> Tables for Maps<CALLS> {
     fn is_local(&self, addr: &Addr) -> bool {
         // The address of a copy escapes: the packet's own stays in registers, as elsewhere here.
         let addr = *addr;
-        LOCALS.get_ptr(&addr).is_some()
+        LOCALS.get_ptr(addr).is_some()
     }
 
     #[inline(always)] // one helper call

@@ -65,7 +65,7 @@ pub(super) fn find(cpu: u32, key: &FlowKey) -> Option<Found> {
     // The address of this copy escapes; the key itself stays in registers.
     let stashed = *key;
     // SAFETY: the value is copied at once, and never replaced.
-    confirmed(lines, unsafe { SAS.get(&stashed) }.copied()?, key)
+    confirmed(lines, unsafe { SAS.get(stashed) }.copied()?, key)
 }
 
 #[inline(always)] // as above
