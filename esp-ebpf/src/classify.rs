@@ -36,10 +36,14 @@ pub fn inbound<P: Packet, T: Tables>(
             None => Reason::UnknownUnsynced,
         },
     };
-    // What passes on an incomplete picture may be of an SA.
     let nobodys = matches!(reason, Reason::UnknownSpi | Reason::SpiZero | Reason::SpiReserved);
     let Budgets { unknown_ns, burst_ns, .. } = place.settings.budgets;
-    if nobodys && unknown_ns != 0 && !tables.spend(Purse::Unknown, unknown_ns, burst_ns, place.now_ns) {
+    // On an incomplete picture it may be of an SA.
+    if nobodys
+        && unknown_ns != 0
+        && place.settings.trusted(place.now_ns)
+        && !tables.spend(Purse::Unknown, unknown_ns, burst_ns, place.now_ns)
+    {
         return Reason::UnknownBudget;
     }
     reason

@@ -109,7 +109,10 @@ fn an_incomplete_picture_has_no_budget_for_what_it_does_not_know() -> Result<()>
     let mut world = World::lab().unsynced();
     world.settings.budgets = Budgets { unknown_ns: u32::MAX, ..Budgets::default() };
     kernel.tell(&world)?;
-    kernel.run(esp_common::names::PROG_XDP, &frame(PEERS[0], STRANGE), 1_000)?;
-    assert_eq!(packets(&kernel, Reason::UnknownUnsynced, Action::Pass)?, 1_000);
+    // 200 is reserved.
+    for (spi, reason) in [(STRANGE, Reason::UnknownUnsynced), (200, Reason::SpiReserved)] {
+        kernel.run(esp_common::names::PROG_XDP, &frame(PEERS[0], spi), 1_000)?;
+        assert_eq!(packets(&kernel, reason, Action::Pass)?, 1_000);
+    }
     Ok(())
 }
