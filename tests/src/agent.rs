@@ -26,6 +26,8 @@ use tempfile::TempDir;
 
 /// For what an agent does at once on real hardware. Under software emulation the verifier alone takes half a minute.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// For a start: under emulation the verifier of an old kernel takes half a minute for each program, and hosts start together.
+const START: Duration = Duration::from_secs(300);
 
 /// A running agent. It is killed when this is dropped; its pins and XFRM objects stay, as after any SIGKILL.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Agent {
     /// # Errors
     /// When it ends before, or takes too long: with its log.
     pub fn wait_ready(&mut self) -> Result<()> {
-        let ready = until(PATIENCE, "/ready", || {
+        let ready = until(START, "/ready", || {
             if let Err(error) | Ok(Some(Err(error))) = self.ended_early() {
                 return Some(Err(error));
             }
