@@ -3,7 +3,7 @@
 use nix::time::{ClockId, clock_gettime};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// ns of CLOCK_MONOTONIC at tick resolution: what the datapath reads with `bpf_ktime_get_coarse_ns`.
+/// ns of CLOCK_MONOTONIC at tick resolution: what the datapath reckons from jiffies.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)

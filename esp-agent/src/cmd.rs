@@ -16,7 +16,9 @@ use crate::cli::{Cli, Command, Global};
 use crate::datapath::pins::Pins;
 use crate::failure::Failure;
 use crate::instance::{Instance, InstanceError, Netns};
-use std::io;
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Runs the command.
@@ -44,6 +46,15 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Pair(args) => pair::pair(&args, out),
         Command::Rotate(args) => rotate::rotate(&cli.global, &args, out),
     }
+}
+
+/// A line for people, or one object of JSON.
+fn write_line<L: Serialize + Display>(line: &L, json: bool, out: &mut dyn Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer(&mut *out, line)?;
+        return writeln!(out);
+    }
+    writeln!(out, "{line}")
 }
 
 /// Where this agent lives.

@@ -10,7 +10,7 @@ use crate::probe;
 use crate::state::State;
 use crate::supervise::signals;
 use esp_common::names::LOST_SAMPLES;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -61,20 +61,12 @@ fn print(
     let names = Names { ifaces: ifaces.collect(), state: State::load(instance).unwrap_or_default() };
     loop {
         let line = Line::of(&sample, &names, SystemTime::now(), clock::monotonic_ns());
-        write(&line, json, out).map_err(Failure::Output)?;
+        super::write_line(&line, json, out).map_err(Failure::Output)?;
         match samples.take() {
             Some(next) => sample = next,
             None => return out.flush().map_err(Failure::Output),
         }
     }
-}
-
-fn write(line: &Line, json: bool, out: &mut dyn Write) -> io::Result<()> {
-    if json {
-        serde_json::to_writer(&mut *out, line)?;
-        return writeln!(out);
-    }
-    writeln!(out, "{line}")
 }
 
 /// How many there were besides.

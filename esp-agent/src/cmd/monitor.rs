@@ -81,12 +81,7 @@ fn print(
 }
 
 fn write(line: &Line, json: bool, out: &mut dyn Write) -> io::Result<()> {
-    if json {
-        serde_json::to_writer(&mut *out, line)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{line}")?;
-    }
+    super::write_line(line, json, out)?;
     out.flush()
 }
 
