@@ -42,7 +42,8 @@ impl Shared {
     }
 
     fn see(&self, number: u64) {
-        assert!(Sequence(self).see(number as u32));
+        let (sequence, low) = (Sequence(self), number as u32);
+        assert!(sequence.next(low) || sequence.see(low));
     }
 
     fn sight(&self) -> Sight {
@@ -247,4 +248,27 @@ fn cpus_that_share_an_sa_come_to_what_one_would() {
     let doubled = (1..=ROUNDS * ROUND).filter(|number| number % 10 != 0 && number % 7 == 0).count() as u64;
     assert_eq!((sight.lost + sight.missing, sight.duplicate), (ROUNDS * ROUND / 10, doubled));
     assert!(u64::from(sight.depth) < ROUND && sight.old == 0 && sight.restarts == 0, "{sight:?}");
+}
+
+#[test]
+fn what_is_in_order_takes_the_short_way_but_for_the_first_of_a_block() {
+    let words = Shared::new();
+    let long: Vec<u32> =
+        (1..=100).filter(|number| !Sequence(&words).next(*number) && Sequence(&words).see(*number)).collect();
+    assert_eq!(long, [1, 32, 64, 96]);
+    assert!(!Sequence(&words).next(99), "late");
+    assert!(!Sequence(&words).next(100), "twice");
+    assert_eq!(words.sight(), Sight { highest: 100, ..Sight::default() });
+}
+
+proptest! {
+    #[test]
+    fn the_short_way_leaves_what_the_long_one_would(stream in stream()) {
+        let (short, long) = (Shared::new(), Shared::new());
+        for number in stream {
+            short.see(number);
+            assert!(Sequence(&long).see(number as u32));
+            prop_assert_eq!(short.sight(), long.sight());
+        }
+    }
 }

@@ -11,6 +11,7 @@ use esp_tests::{
     world::{TUNNEL, World},
 };
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
@@ -55,7 +56,7 @@ fn random(number: u32) -> u32 {
 #[ignore = "T2: root, bpf"]
 fn every_sa_of_a_full_table_is_found_also_in_the_stash() -> Result<()> {
     let mut kernel = kernel(&Sizes::default())?;
-    let spis: std::collections::BTreeSet<u32> = (1..=names::SAS).map(random).collect();
+    let spis: BTreeSet<u32> = (1..=names::SAS).map(random).collect();
     for spi in &spis {
         kernel.set_sa(&key(*spi), &sa())?;
     }
@@ -69,6 +70,30 @@ fn every_sa_of_a_full_table_is_found_also_in_the_stash() -> Result<()> {
     let flows = kernel.flows(true)?;
     ensure!(flows.len() == spis.len() && flows.values().all(|flow| flow.counter == count(1)));
     assert_eq!(kernel.verdict(Hook::Xdp, &frame(0xdead_0000))?, Action::Drop);
+    Ok(())
+}
+
+/// Sixteen in eight buckets: some have one SPI and one bucket, and the search by SPI alone finds none of them.
+#[test]
+#[ignore = "T2: root, bpf"]
+fn one_spi_at_several_destinations_is_several_sas() -> Result<()> {
+    let mut kernel = kernel(&SMALL)?;
+    let at = |host: u8| Ipv4Addr::new(10, 55, 56, host);
+    let frame = |host| Frame::v4(&Ipv4::new(PEER, at(host)), &Payload::esp(0x1000, 1, 64)).build();
+    let keys: Vec<_> =
+        (0..16).map(|host| FlowKey::new(Addr::from_v4(at(host).octets()), Spi::new(0x1000))).collect();
+    for key in &keys {
+        kernel.set_sa(key, &sa())?;
+    }
+    (0..=16).try_for_each(|host| kernel.verdict(Hook::Xdp, &frame(host)).map(drop))?;
+    assert_eq!(known(&kernel)?, count(16));
+    let flows = kernel.flows(true)?;
+    assert_eq!(
+        flows.keys().map(|flow| flow.dst).collect::<BTreeSet<_>>(),
+        keys.iter().map(|key| key.dst).collect()
+    );
+    ensure!(flows.values().all(|flow| flow.counter == count(1)), "{flows:?}");
+    assert_eq!(kernel.reason(Hook::Xdp, Reason::EspForeign, Action::Pass)?, count(1));
     Ok(())
 }
 

@@ -208,7 +208,7 @@ fn chunk<const N: usize>(bytes: &mut [u8], at: usize) -> Option<&mut [u8; N]> {
 /// The same value, as one that the compiler cannot work out again. The verifier knows a checked pointer by the register
 /// it was computed in; LLVM would compare one sum and load from an equal second one.
 #[inline(always)] // it is one move
-fn opaque(pointer: usize) -> usize {
+pub(super) fn opaque(pointer: usize) -> usize {
     let same: usize;
     // SAFETY: a move between registers. An empty statement would do, but gives two line records for one instruction,
     // which the kernel refuses.

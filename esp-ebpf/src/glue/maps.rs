@@ -62,12 +62,12 @@ pub(crate) fn settings() -> Option<&'static Settings> {
     SETTINGS.get(0)
 }
 
-/// [`Tables`] over the maps of this object, on one CPU. `CALLS` where the verifier needs functions.
-pub(crate) struct Maps<const CALLS: bool> {
+/// [`Tables`] over the maps of this object, on one CPU.
+pub(crate) struct Maps {
     cpu: u32,
 }
 
-impl<const CALLS: bool> Maps<CALLS> {
+impl Maps {
     #[inline(always)] // one helper call
     pub(crate) fn of_this_cpu() -> Self {
         // SAFETY: the helper takes no argument; XDP and TC run with migration disabled.
@@ -75,7 +75,7 @@ impl<const CALLS: bool> Maps<CALLS> {
     }
 }
 
-impl<const CALLS: bool> Tables for Maps<CALLS> {
+impl Tables for Maps {
     type Sa = Found;
 
     #[inline(always)] // inlined array lookups
@@ -139,14 +139,9 @@ impl<const CALLS: bool> Tables for Maps<CALLS> {
         }
     }
 
-    #[inline(always)] // a compare and a call
+    #[inline(always)] // a compare and a swap, seldom a call
     fn see_sequence(&self, sa: Found, key: &SeenKey, seq: u32) {
-        if !sas::counts(sa, key) {
-            return;
-        }
-        if CALLS {
-            sas::esp_note(sa.slot(), seq);
-        } else {
+        if sas::counts(sa, key) {
             sas::note(sa.slot(), seq);
         }
     }

@@ -1,15 +1,15 @@
 //! The SAs: from a key to its line on this CPU.
 
-use super::{counters::lost, shared::Shared};
+use super::{counters::lost, frame::opaque, shared::Shared};
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, HashMap},
     macros::btf_map,
 };
 use esp_common::{
-    Addr, FlowKey, SaLine, SeenKey, Shape, names,
+    Addr, FlowKey, SaLine, SeenKey, Shape, Spi, names,
     sequence::WORDS,
-    table::{Bucket, claim, entry_of, slot_of},
+    table::{Bucket, ENTRIES, claim, entry_of, slot_of},
 };
 use esp_datapath::sequence::Sequence;
 
@@ -46,26 +46,66 @@ pub(super) fn find(cpu: u32, key: &FlowKey) -> Option<Found> {
     // SAFETY: `Shape` has the size of a bucket; the agent writes it before any program is attached.
     let shape = unsafe { &*SA_INDEX.get_ptr(0)?.cast::<Shape>() };
     let lines = cpu.wrapping_mul(shape.slots);
-    let bucket = SA_INDEX.get_ptr(shape.bucket(key))?;
+    let index = shape.bucket(key);
+    let bucket = SA_INDEX.get_ptr(index)?;
     // SAFETY: a pointer into the map; volatile, because the agent changes entries, each in one store: half of an old one and
     // half of a new one would be neither.
-    let entries = unsafe { &(*bucket).entries };
-    for entry in entries {
-        // SAFETY: as above.
-        if let Some(slot) = slot_of(unsafe { core::ptr::read_volatile(entry) }, key)
-            && let Some(found) = confirmed(lines, slot, key)
-        {
-            return Some(found);
-        }
-    }
-    // SAFETY: as above.
-    if unsafe { (*bucket).flags } & Bucket::OVERFLOW == 0 {
+    let (entries, flags) = unsafe {
+        ((&raw const (*bucket).entries).read_volatile(), (&raw const (*bucket).flags).read_volatile())
+    };
+    let entry = candidate(entries, key.spi);
+    if entry == 0 && flags & Bucket::OVERFLOW == 0 {
         return None;
     }
-    // The address of this copy escapes; the key itself stays in registers.
-    let stashed = *key;
+    if entry != 0
+        && let Some(found) = confirmed(lines, (entry >> 32) as u32, key)
+    {
+        return Some(found);
+    }
+    let [a, b] = key.dst.words();
+    let slot = esp_find(index, lines, a, b, u32::from_ne_bytes(key.spi.wire()));
+    if slot == NOWHERE { None } else { confirmed(lines, slot, key) }
+}
+
+/// The entry that may be an SPI's; 0 is none. Two of them with this SPI, of several destinations, come out as none of both: what
+/// is found is confirmed by its line, and what is not is looked for one by one.
+///
+/// No branch for each entry: its place is random, and half of the branches on it were mispredicted.
+#[inline(always)] // five instructions for each entry
+fn candidate(entries: [u64; ENTRIES], spi: Spi) -> u64 {
+    let spi = u64::from(u32::from_ne_bytes(spi.wire()));
+    let mut found = 0;
+    for entry in entries {
+        // LLVM makes a branch of what it knows to be a comparison.
+        let differs = opaque((entry & u64::from(u32::MAX) ^ spi) as usize) as u64;
+        found |= entry & (differs.wrapping_sub(1) as i64 >> 63) as u64;
+    }
+    found
+}
+
+/// No slot.
+const NOWHERE: u32 = u32::MAX;
+
+/// The slot of a key that shares its SPI and its bucket with another one, or whose bucket is full. A function of its own for
+/// the verifier, as `esp_note` is.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn esp_find(index: u32, lines: u32, a: u64, b: u64, spi: u32) -> u32 {
+    let key = FlowKey::new(Addr::from_words([a, b]), Spi::from_wire(spi.to_ne_bytes()));
+    let Some(bucket) = SA_INDEX.get_ptr(index) else {
+        return NOWHERE;
+    };
+    for at in 0..ENTRIES {
+        // SAFETY: a pointer into the map, and an index below its length.
+        let entry = unsafe { (&raw const (*bucket).entries).cast::<u64>().add(at).read_volatile() };
+        if let Some(slot) = slot_of(entry, &key)
+            && confirmed(lines, slot, &key).is_some()
+        {
+            return slot;
+        }
+    }
     // SAFETY: the value is copied at once, and never replaced.
-    confirmed(lines, unsafe { SAS.get(stashed) }.copied()?, key)
+    unsafe { SAS.get(key) }.copied().unwrap_or(NOWHERE)
 }
 
 #[inline(always)] // as above
@@ -112,24 +152,26 @@ pub(super) fn counts(found: Found, key: &SeenKey) -> bool {
 }
 
 /// Takes note of a sequence number.
-#[inline(always)] // a call costs as much as the rest of it
+#[inline(always)] // the usual one takes a few instructions
 pub(super) fn note(slot: u32, seq: u32) {
-    let noted = SEQUENCES.get_ptr(slot).is_some_and(|words| {
-        // SAFETY: a pointer into the map.
-        Sequence(unsafe { Shared::<WORDS>::new(words.cast()) }).see(seq)
-    });
-    if !noted {
+    if !sequence(slot).is_some_and(|sequence| sequence.next(seq)) && esp_note(slot, seq) == 0 {
         lost(names::LOST_SEQUENCES);
     }
 }
 
-/// The same as a function of its own for the verifier, with numbers alone: it looks at that once, and not for each way that
-/// leads here ("global functions", Linux 5.6). At TC those are too many, and a call is nothing beside what an skb costs.
+/// Whether any number was taken note of. A function of its own for the verifier, with numbers alone: it looks at that once, and
+/// not for each way that leads here ("global functions", Linux 5.6).
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(super) extern "C" fn esp_note(slot: u32, seq: u32) -> u32 {
-    note(slot, seq);
-    0
+extern "C" fn esp_note(slot: u32, seq: u32) -> u32 {
+    u32::from(sequence(slot).is_some_and(|sequence| sequence.see(seq)))
+}
+
+#[inline(always)] // one lookup
+fn sequence(slot: u32) -> Option<Sequence<Shared<WORDS>>> {
+    let words = SEQUENCES.get_ptr(slot)?;
+    // SAFETY: a pointer into the map.
+    Some(Sequence(unsafe { Shared::new(words.cast()) }))
 }
 
 /// The word of a slot's budget.

@@ -15,7 +15,7 @@ pub(crate) fn esp_tc_in(ctx: TcContext) -> i32 {
     let Some(place) = place() else {
         return TC_ACT_UNSPEC;
     };
-    verdict(esp_datapath::tc_ingress(&Frame::of_skb(&ctx), &Maps::<true>::of_this_cpu(), &place))
+    verdict(esp_datapath::tc_ingress(&Frame::of_skb(&ctx), &Maps::of_this_cpu(), &place))
 }
 
 /// Counts ESP that leaves, judges clear text.
@@ -25,7 +25,7 @@ pub(crate) fn esp_tc_out(ctx: TcContext) -> i32 {
     let Some(place) = place() else {
         return TC_ACT_UNSPEC;
     };
-    verdict(esp_datapath::tc_egress(&Frame::of_skb(&ctx), &Maps::<true>::of_this_cpu(), &place))
+    verdict(esp_datapath::tc_egress(&Frame::of_skb(&ctx), &Maps::of_this_cpu(), &place))
 }
 
 fn verdict(action: Action) -> i32 {

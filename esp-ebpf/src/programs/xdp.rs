@@ -23,7 +23,7 @@ fn judge(frame: &Frame) -> u32 {
     let Some(place) = place() else {
         return xdp_action::XDP_PASS;
     };
-    match esp_datapath::xdp(frame, &Maps::<false>::of_this_cpu(), &place) {
+    match esp_datapath::xdp(frame, &Maps::of_this_cpu(), &place) {
         Action::Pass => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,
         Action::Redirect => xdp_action::XDP_REDIRECT,
