@@ -3,6 +3,8 @@
 //! The order is load, fill, attach, and the types hold it: only [`load::Loaded`] can be filled, only a filled one attached.
 
 pub mod attach;
+pub mod banks;
+pub mod classifier;
 pub mod clock;
 pub mod clsact;
 pub mod cpus;
@@ -10,7 +12,9 @@ mod error;
 pub mod fill;
 pub mod flat;
 pub mod ghosts;
+mod grace;
 pub mod image;
+mod in_force;
 pub mod inner;
 mod kfunc;
 pub mod load;

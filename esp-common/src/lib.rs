@@ -12,6 +12,7 @@
 pub mod action;
 pub mod addr;
 pub mod budget;
+pub mod classifier;
 pub mod counter;
 pub mod flow;
 pub mod guard;
@@ -35,6 +36,7 @@ pub mod xfrm_stat;
 pub use action::Action;
 pub use addr::{Addr, Prefix};
 pub use budget::Budgets;
+pub use classifier::RuleSet;
 pub use counter::{Counter, FlowCounter, GuardKey, TUNNEL_DIRECTIONS};
 pub use flow::{Direction, FlowKey, SeenKey};
 pub use guard::{Guard, Mode};
@@ -53,4 +55,4 @@ pub use xfrm_stat::StatName;
 
 /// Version of everything in this crate. The pin directory is named after it, and [`Settings::abi`] repeats it,
 /// so that an agent never reads maps of another layout.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

@@ -45,10 +45,10 @@ pub const MAP_REASONS: &str = "REASONS";
 pub const MAP_HITS: &str = "HITS";
 /// [`crate::GuardKey`] to [`crate::Counter`], per CPU: hits of guards on policies.
 pub const MAP_GUARD_HITS: &str = "GUARD_HITS";
-/// [`crate::Rule`]: two halves of [`RULES`] for the `in` and `fwd` policies.
-pub const MAP_RULES_IN: &str = "RULES_IN";
-/// [`crate::Rule`]: two halves of [`RULES`] for the `out` policies.
-pub const MAP_RULES_OUT: &str = "RULES_OUT";
+/// [`crate::classifier::Line`]: heads, open rules and search trees of rule sets, in [`crate::classifier::BANKS`].
+pub const MAP_RULE_LINES: &str = "RULE_LINES";
+/// Words of the same banks: verdicts, tables, records and values ([`crate::classifier`]).
+pub const MAP_RULE_WORDS: &str = "RULE_WORDS";
 /// [`crate::InnerKey`] to [`crate::RuleRange`]; count 0: no policy names the SA, nothing may come through it.
 pub const MAP_INNER: &str = "INNER";
 /// [`crate::Rule`]: the ranges that `INNER` names.
@@ -86,8 +86,8 @@ pub const MAPS: [&str; 26] = [
     MAP_REASONS,
     MAP_HITS,
     MAP_GUARD_HITS,
-    MAP_RULES_IN,
-    MAP_RULES_OUT,
+    MAP_RULE_LINES,
+    MAP_RULE_WORDS,
     MAP_INNER,
     MAP_INNER_RULES,
     MAP_TUNNELS,

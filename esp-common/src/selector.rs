@@ -124,15 +124,13 @@ pub struct RuleRange {
     pub count: u32,
 }
 
-/// The tables that hold rules.
+/// The tables of rules of which one set is in force.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleTable {
-    /// `in` and `fwd` policies, in the kernel's order; two halves, one in force.
+    /// `in` and `fwd` policies, in the kernel's order.
     In,
     /// `out` policies, the same way.
     Out,
-    /// Selectors of SAs, each with its range.
-    Inner,
 }
 
 const _: () = {

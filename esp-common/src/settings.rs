@@ -1,9 +1,9 @@
 //! The one record that steers the datapath.
 
 use crate::budget::Budgets;
+use crate::classifier::RuleSet;
 use crate::guard::{Guard, Mode};
 use crate::sample::Sampling;
-use crate::selector::RuleRange;
 use crate::wire::Wire;
 use bytemuck::{Pod, Zeroable};
 
@@ -35,9 +35,9 @@ pub struct Settings {
     /// The jiffy at which CLOCK_MONOTONIC read 0: see [`Settings::now_ns`].
     pub epoch: u64,
     /// The rules for what comes in.
-    pub rules_in: RuleRange,
+    pub rules_in: RuleSet,
     /// The rules for what leaves.
-    pub rules_out: RuleRange,
+    pub rules_out: RuleSet,
     /// What ESP looks like on this network.
     pub wire: Wire,
     /// How many packets may come.

@@ -1,6 +1,7 @@
 //! The joints between the kernel and the pure datapath.
 
 mod budgets;
+mod classifier;
 mod counters;
 mod forward;
 pub(crate) mod frame;

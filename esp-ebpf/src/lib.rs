@@ -10,6 +10,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 pub mod budget;
+pub mod classifier;
 pub mod classify;
 pub mod outcome;
 pub mod packet;

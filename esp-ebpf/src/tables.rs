@@ -33,17 +33,19 @@ pub trait Tables {
     /// The range of selectors of the SA that a packet was decrypted by.
     fn inner(&self, key: &InnerKey) -> Option<RuleRange>;
 
-    /// The range of rules in force; none for [`RuleTable::Inner`], where each SA has its own.
-    fn rules(&self, table: RuleTable) -> RuleRange;
-
-    /// Verdict and policy of the first rule in `range` that [`esp_common::Rule::matches`] the packet and `dir`.
+    /// True when one of the rules in `range` selects the packet ([`esp_common::Rule::matches`], in any direction).
     ///
     /// A walk of the tables and not a loop of ours: the kernel has a helper that walks without the verifier walking too.
-    fn first_rule(&self, table: RuleTable, range: RuleRange, packet: &Selector, dir: u8)
-    -> Option<(u8, u32)>;
+    fn inner_selects(&self, range: RuleRange, packet: &Selector) -> bool;
 
     /// The policy of one rule of an SA.
     fn inner_policy(&self, index: u32) -> u32;
+
+    /// True while a set of rules is in force.
+    fn has_rules(&self, table: RuleTable) -> bool;
+
+    /// The policy that demands protection of the packet, by the rules in force ([`crate::policy::demands`]).
+    fn demanded(&self, table: RuleTable, packet: &Selector) -> Option<u32>;
 
     /// Adds a packet to the counters of the SA's flow.
     fn count_sa(&self, sa: Self::Sa, key: &SeenKey, src: &Addr, len: u32, now_ns: u64);

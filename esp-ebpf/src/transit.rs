@@ -18,7 +18,7 @@ pub fn forwarded<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>
     let foreign = outcome.reason == Reason::EspForeign && transit == Transit::All;
     let known = || outcome.reason == Reason::EspKnown && !tables.is_local(&ip.dst);
     (foreign || known())
-        && tables.rules(RuleTable::In).count == 0
-        && tables.rules(RuleTable::Out).count == 0
+        && !tables.has_rules(RuleTable::In)
+        && !tables.has_rules(RuleTable::Out)
         && packet.forward(ip)
 }

@@ -24,6 +24,7 @@ pub mod pcap;
 pub mod probe;
 pub mod promtext;
 pub mod recorded;
+pub mod rules;
 pub mod run;
 pub mod site;
 pub mod strategy;

@@ -2,10 +2,14 @@
 
 use crate::world::World;
 use esp_common::{
-    Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, InnerKey, Reason, RuleRange,
-    RuleTable, SaEntry, Sample, Sampling, SeenKey, Selector, Spi,
+    Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, InnerKey, Reason, Rule,
+    RuleRange, RuleTable, SaEntry, Sample, Sampling, SeenKey, Selector, Spi,
 };
-use esp_datapath::{Packet, Purse, Tables, Words, budget, parse::Ip};
+use esp_datapath::{
+    Packet, Purse, Tables, Words, budget,
+    parse::Ip,
+    policy::{Found, demands},
+};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -119,6 +123,21 @@ impl Memory {
     }
 }
 
+impl Memory {
+    fn rules(&self, table: RuleTable) -> &[Rule] {
+        match table {
+            RuleTable::In => &self.world.rules_in,
+            RuleTable::Out => &self.world.rules_out,
+        }
+    }
+}
+
+/// Verdict and policy of the first rule that matches the packet in a direction.
+#[must_use]
+pub fn first_rule(rules: &[Rule], packet: &Selector, dir: u8) -> Option<(u8, u32)> {
+    rules.iter().find(|rule| rule.matches(packet, dir)).map(|rule| (rule.verdict, rule.policy))
+}
+
 fn add(counter: &mut Counter, len: u32) {
     counter.packets += 1;
     counter.bytes += u64::from(len);
@@ -143,32 +162,26 @@ impl Tables for Memory {
         self.world.inner.get(key).copied()
     }
 
-    fn rules(&self, table: RuleTable) -> RuleRange {
-        match table {
-            RuleTable::In => self.world.settings.rules_in,
-            RuleTable::Out => self.world.settings.rules_out,
-            RuleTable::Inner => RuleRange::default(),
-        }
-    }
-
-    fn first_rule(
-        &self,
-        table: RuleTable,
-        range: RuleRange,
-        packet: &Selector,
-        dir: u8,
-    ) -> Option<(u8, u32)> {
-        let rules = match table {
-            RuleTable::In => &self.world.rules_in,
-            RuleTable::Out => &self.world.rules_out,
-            RuleTable::Inner => &self.world.inner_rules,
-        };
-        let mut rules = rules.iter().skip(range.first as usize).take(range.count as usize);
-        rules.find(|rule| rule.matches(packet, dir)).map(|rule| (rule.verdict, rule.policy))
+    fn inner_selects(&self, range: RuleRange, packet: &Selector) -> bool {
+        let mut rules = self.world.inner_rules.iter().skip(range.first as usize).take(range.count as usize);
+        rules.any(|rule| rule.matches(packet, 0))
     }
 
     fn inner_policy(&self, index: u32) -> u32 {
         self.world.inner_rules[index as usize].policy
+    }
+
+    fn has_rules(&self, table: RuleTable) -> bool {
+        !self.rules(table).is_empty()
+    }
+
+    /// The plain walk that the compiled rules are compared with.
+    fn demanded(&self, table: RuleTable, packet: &Selector) -> Option<u32> {
+        let found = |dir| Found::of(first_rule(self.rules(table), packet, dir));
+        match table {
+            RuleTable::In => demands(found(Rule::DIR_FWD), found(Rule::DIR_IN)),
+            RuleTable::Out => demands(Found::Nothing, found(Rule::DIR_OUT)),
+        }
     }
 
     fn count_sa(&self, _: SaEntry, key: &SeenKey, src: &Addr, len: u32, now_ns: u64) {

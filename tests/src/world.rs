@@ -5,7 +5,8 @@
 
 use crate::kernel::Constants;
 use esp_common::{
-    Addr, FlowKey, Guard, InnerKey, Mode, Prefix, Rule, RuleAction, RuleRange, SaEntry, Settings, Spi, Wire,
+    Addr, FlowKey, Guard, InnerKey, Mode, Prefix, Rule, RuleAction, RuleRange, RuleSet, RuleTable, SaEntry,
+    Settings, Spi, Wire,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,7 +35,7 @@ pub const REQID: u32 = 0x4553_0001;
 pub struct World {
     /// How the programs stand.
     pub constants: Constants,
-    /// Settings; the ranges are those of the rules.
+    /// Settings; the sets are those of the rules.
     pub settings: Settings,
     /// SAs.
     pub sas: BTreeMap<FlowKey, SaEntry>,
@@ -132,7 +133,7 @@ impl World {
     #[must_use]
     pub fn rules_in(mut self, rules: impl Into<Vec<Rule>>) -> Self {
         self.rules_in = rules.into();
-        self.settings.rules_in = range(0, self.rules_in.len());
+        self.settings.rules_in = set(RuleTable::In, &self.rules_in);
         self
     }
 
@@ -140,7 +141,7 @@ impl World {
     #[must_use]
     pub fn rules_out(mut self, rules: impl Into<Vec<Rule>>) -> Self {
         self.rules_out = rules.into();
-        self.settings.rules_out = range(0, self.rules_out.len());
+        self.settings.rules_out = set(RuleTable::Out, &self.rules_out);
         self
     }
 
@@ -167,6 +168,14 @@ pub fn through(peer: &str) -> InnerKey {
 #[must_use]
 pub fn addr(text: &str) -> Addr {
     text.parse::<IpAddr>().expect("an address").into()
+}
+
+/// The first bank of the table, if it has rules.
+fn set(table: RuleTable, rules: &[Rule]) -> RuleSet {
+    if rules.is_empty() {
+        return RuleSet::default();
+    }
+    RuleSet { number: RuleSet::default().other(table) + 1, count: rules.len() as u32 }
 }
 
 fn range(first: usize, count: usize) -> RuleRange {

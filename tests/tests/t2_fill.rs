@@ -12,8 +12,8 @@ use esp_agent::{
     },
 };
 use esp_common::{
-    Addr, FlowKey, InnerKey, Rule, RuleAction, RuleRange, SaEntry, Spi,
-    names::{INNER_RULES_PER_SA, RULES},
+    ABI_VERSION, Addr, FlowKey, InnerKey, Rule, RuleAction, RuleRange, RuleSet, SaEntry, Settings, Spi,
+    names::INNER_RULES_PER_SA,
 };
 use esp_tests::{
     netns::Netns,
@@ -26,7 +26,7 @@ const SMALL: Sizes = Sizes { sas: 16, flows: 16, ghosts: 16 };
 /// Runs `work` with empty maps that nobody else sees.
 fn with_maps(work: impl FnOnce(&Pins) -> Result<()> + Send) -> Result<()> {
     Netns::new("fill")?.run_in(|| {
-        let pins = Pins::new("/sys/fs/bpf/esp-agent/v2/test");
+        let pins = Pins::new(format!("/sys/fs/bpf/esp-agent/v{ABI_VERSION}/test"));
         load::maps(&pins, &SMALL)?;
         work(&pins)
     })
@@ -53,12 +53,7 @@ fn inner(lists: impl IntoIterator<Item = (u32, Vec<Rule>)>) -> BTreeMap<InnerKey
 /// What the maps hold, in the shape of an image; tunnels by name.
 fn held(filler: &Filler) -> Result<Image> {
     let maps = filler.maps();
-    let settings = maps.settings.get(&0, 0)?;
-    let mut image = Image {
-        rules_in: run(&maps.rules_in, settings.rules_in)?,
-        rules_out: run(&maps.rules_out, settings.rules_out)?,
-        ..Image::default()
-    };
+    let mut image = Image::default();
     for (key, sa) in filler.table().keys().filter_map(|key| Some((*key, filler.table().get(key)?))) {
         let tunnel = maps.tunnel_names.get(&sa.tunnel, 0)?.as_str().to_owned();
         image.sas.insert(key, SaImage { tunnel, flags: sa.flags });
@@ -77,12 +72,28 @@ fn run(table: &aya::maps::Array<aya::maps::MapData, Rule>, range: RuleRange) -> 
     (range.first..range.first + range.count).map(|index| Ok(table.get(&index, 0)?)).collect()
 }
 
+/// Verdicts and policies of the rules in force, by plane.
+fn in_force(filler: &Filler, set: RuleSet) -> Result<[Vec<(u8, u32)>; 2]> {
+    match set.bank() {
+        Some(bank) => Ok(filler.maps().banks.verdicts(bank)?),
+        None => Ok([Vec::new(), Vec::new()]),
+    }
+}
+
+/// Rules of one direction: they are on the first plane.
+fn verdicts(rules: &[Rule]) -> [Vec<(u8, u32)>; 2] {
+    [rules.iter().map(|rule| (rule.verdict, rule.policy)).collect(), Vec::new()]
+}
+
 fn ensure_held(filler: &Filler, image: &Image) -> Result<()> {
     let held = held(filler)?;
     ensure!(held.sas == image.sas, "SAs {:?}", held.sas);
     ensure!(held.locals == image.locals, "own addresses {:?}", held.locals);
-    ensure!(held.rules_in == image.rules_in, "rules in {:?}", held.rules_in);
-    ensure!(held.rules_out == image.rules_out, "rules out {:?}", held.rules_out);
+    let Settings { rules_in, rules_out, .. } = filler.maps().settings.get(&0, 0)?;
+    for (set, rules) in [(rules_in, &image.rules_in), (rules_out, &image.rules_out)] {
+        let held = in_force(filler, set)?;
+        ensure!(held == verdicts(rules), "rules {held:?} and not {rules:?}");
+    }
     ensure!(held.inner == image.inner, "selectors {:?}", held.inner);
     Ok(())
 }
@@ -122,7 +133,7 @@ fn maps_follow_the_image_there_and_back() -> Result<()> {
 
 #[test]
 #[ignore = "T2: root, bpf"]
-fn a_changed_rule_set_takes_the_other_half() -> Result<()> {
+fn a_changed_rule_set_takes_the_other_bank() -> Result<()> {
     with_maps(|pins| {
         let mut filler = Filler::open(Maps::open(pins)?)?;
         let mut seen = Vec::new();
@@ -130,14 +141,38 @@ fn a_changed_rule_set_takes_the_other_half() -> Result<()> {
             filler.fill(&Image { rules_in: rules(Rule::DIR_IN, policies), ..Image::default() })?;
             seen.push(filler.settings().rules_in);
         }
-        let range = |first, count| RuleRange { first, count };
-        assert_eq!(seen, [range(RULES, 1), range(0, 2), range(0, 2), range(RULES, 1)]);
+        let set = |number, count| RuleSet { number, count };
+        assert_eq!(seen, [set(1, 1), set(2, 2), set(2, 2), set(1, 1)]);
         assert_eq!(
-            run(&filler.maps().rules_in, range(0, 2))?,
-            rules(Rule::DIR_IN, [9, 10]),
+            in_force(&filler, set(2, 2))?,
+            verdicts(&rules(Rule::DIR_IN, [9, 10])),
             "readers may still be there"
         );
         Ok(())
+    })
+}
+
+#[test]
+#[ignore = "T2: root, bpf"]
+fn rules_without_room_turn_the_guard_off_until_there_is_room() -> Result<()> {
+    with_maps(|pins| {
+        let mut filler = Filler::open(Maps::open(pins)?)?;
+        // Each of 65,536 ports is accepted by other rules.
+        let port = |bit: u32| {
+            let any = rule(Rule::DIR_OUT, RuleAction::Protect, "0.0.0.0/0", "0.0.0.0/0", bit + 1);
+            Rule { sport: 1 << bit, sport_mask: 1 << bit, ..any }
+        };
+        let all = Image { rules_out: (0..16).map(port).collect(), ..Image::default() };
+        let fewer = Image { rules_out: (0..8).map(port).collect(), ..Image::default() };
+        filler.fill(&fewer)?;
+        for _ in 0..2 {
+            let notes = filler.fill(&all)?;
+            assert_eq!(notes.len(), 1, "{notes:?}");
+            assert!(notes[0].starts_with("guard cleartext_out is off: 16 policies"), "{notes:?}");
+            assert_eq!(filler.settings().rules_out.bank(), None, "half a rule set");
+        }
+        assert_eq!(filler.fill(&fewer)?, Vec::<String>::new());
+        ensure_held(&filler, &fewer)
     })
 }
 

@@ -17,7 +17,7 @@ use esp_agent::{
         read,
     },
 };
-use esp_common::{FlowCounter, FlowKey, SeenKey, Spi, names};
+use esp_common::{ABI_VERSION, FlowCounter, FlowKey, SeenKey, Spi, names};
 use esp_tests::{
     frame::{Frame, Ipv4, Payload},
     netns::Netns,
@@ -30,7 +30,7 @@ const SIZES: Sizes = Sizes { sas: 16, flows: 64, ghosts: 256 };
 const FLOWS: u32 = 40;
 
 fn with_pins(work: impl FnOnce(&Pins) -> Result<()> + Send) -> Result<()> {
-    Netns::new("resize")?.run_in(|| work(&Pins::new("/sys/fs/bpf/esp-agent/v2/test")))
+    Netns::new("resize")?.run_in(|| work(&Pins::new(format!("/sys/fs/bpf/esp-agent/v{ABI_VERSION}/test"))))
 }
 
 type Flows = PerCpuHashMap<MapData, SeenKey, FlowCounter>;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use esp_agent::datapath::{maps::Maps, read};
-use esp_common::FlowKey;
+use esp_common::{FlowKey, RuleSet};
 use esp_tests::{
     agent::PATIENCE,
     run,
@@ -43,11 +43,14 @@ fn policies_of_others_reach_the_maps_within_100_ms() -> Result<()> {
         ] {
             let blocks = change.contains("block");
             late.measure(&site, &format!("xfrm policy {change}"), || {
-                let (inbound, outbound) = rules_in_force(&maps)?;
-                let counts = [inbound.len(), outbound.len()];
+                let sets = sets_in_force(&maps)?;
+                let counts = sets.map(|set| set.count);
                 ensure!(counts == rules, "{counts:?} rules instead of {rules:?}");
+                let bank = sets[1].bank().filter(|_| blocks);
+                let planes = bank.map(|bank| maps.banks.verdicts(bank)).transpose()?;
                 // The action is the upper half of the verdict; 2 discards.
-                ensure!(!blocks || outbound[0] >> 4 == 2, "the update is not there");
+                let updated = planes.is_none_or(|[rules, _]| rules[0].0 >> 4 == 2);
+                ensure!(updated, "the update is not there");
                 Ok(())
             })?;
         }
@@ -116,9 +119,8 @@ fn lost_events_lead_to_a_full_reading() -> Result<()> {
     agent.wait_metric("esp_agent_resyncs_total", &[], 1)?;
     let expected = kernel_sas(&site)?;
     wait::until_ok(PATIENCE, "the picture of the kernel", || {
-        let (inbound, outbound) = rules_in_force(&maps)?;
-        ensure!(outbound.len() == SELECTORS as usize, "{} rules out", outbound.len());
-        ensure!(inbound.is_empty(), "{} rules in", inbound.len());
+        let counts = sets_in_force(&maps)?.map(|set| set.count);
+        ensure!(counts == [0, SELECTORS], "{counts:?} rules");
         ensure!(map_sas(&maps)? == expected, "other SAs than the kernel");
         ensure!(agent.metric("esp_agent_mirror_in_sync", &[])? == 1, "not in sync");
         Ok(())
@@ -126,7 +128,7 @@ fn lost_events_lead_to_a_full_reading() -> Result<()> {
     // And events go on.
     site.gateway.ip("xfrm policy flush")?;
     wait::until_ok(PATIENCE, "the flush", || {
-        ensure!(rules_in_force(&maps)?.1.is_empty(), "still there");
+        ensure!(sets_in_force(&maps)?[1].count == 0, "still there");
         Ok(())
     })
 }
@@ -144,7 +146,7 @@ fn a_storm_of_100_000_events_ends_in_the_kernels_picture_and_costs_no_memory() -
     let before = resident_kib(agent.pid())?;
     storm(&site, 100_000)?;
     wait::until_ok(PATIENCE, "the picture of the kernel", || {
-        ensure!(rules_in_force(&maps)?.1.len() == SELECTORS as usize, "other rules");
+        ensure!(sets_in_force(&maps)?[1].count == SELECTORS, "other rules");
         ensure!(agent.metric("esp_agent_mirror_in_sync", &[])? == 1, "not in sync");
         Ok(())
     })?;
@@ -157,7 +159,7 @@ fn a_storm_of_100_000_events_ends_in_the_kernels_picture_and_costs_no_memory() -
     ensure!(after <= before + ROOM_KIB, "grew from {before} to {after} KiB");
     site.gateway.ip("xfrm policy flush")?;
     wait::until_ok(PATIENCE, "the flush", || {
-        ensure!(rules_in_force(&maps)?.1.is_empty(), "still there");
+        ensure!(sets_in_force(&maps)?[1].count == 0, "still there");
         Ok(())
     })
 }
@@ -209,15 +211,10 @@ impl Latency {
     }
 }
 
-/// Verdicts of the rules that packets are compared with, in and out.
-fn rules_in_force(maps: &Maps) -> Result<(Vec<u8>, Vec<u8>)> {
+/// The sets that packets are compared with, in and out.
+fn sets_in_force(maps: &Maps) -> Result<[RuleSet; 2]> {
     let settings = read::settings(maps)?;
-    let verdicts = |table: &aya::maps::Array<aya::maps::MapData, esp_common::Rule>,
-                    range: esp_common::RuleRange| {
-        let indices = (range.first..).take(range.count as usize);
-        indices.map(|index| Ok(table.get(&index, 0)?.verdict)).collect::<Result<Vec<u8>>>()
-    };
-    Ok((verdicts(&maps.rules_in, settings.rules_in)?, verdicts(&maps.rules_out, settings.rules_out)?))
+    Ok([settings.rules_in, settings.rules_out])
 }
 
 fn map_sas(maps: &Maps) -> Result<BTreeSet<FlowKey>> {

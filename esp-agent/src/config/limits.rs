@@ -38,8 +38,9 @@ fn whole(path: &str) -> At {
 fn lint_policies(tunnels: &[PlacedTunnel], policies: &[Located<NamedPolicy>], report: &Report) {
     let derived = tunnels.iter().flat_map(|placed| &placed.tunnel.policies);
     let all = derived.chain(policies.iter().map(|policy| &policy.value));
-    let (out, into): (Vec<_>, Vec<_>) = all.partition(|named| named.policy.id.dir == PolicyDir::Out);
-    if out.len().max(into.len()) > names::RULES as usize {
+    let mut counts = [0_usize; 3];
+    all.for_each(|named| counts[named.policy.id.dir as usize] += 1);
+    if counts.iter().any(|count| *count > names::RULES as usize) {
         let reason = format!(
             "the clear-text guards check {} policies in a direction; with more they are off",
             names::RULES

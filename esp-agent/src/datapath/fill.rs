@@ -1,14 +1,15 @@
 //! Brings the maps to what they should hold, so that a reader never misses a live SA.
 
 use super::{
-    DatapathError,
+    DatapathError, grace,
     image::{Change, Image, SaImage},
+    in_force::InForce,
     maps::{Maps, on},
     ranges::Ranges,
     table::{Beside, Table, annex},
     tunnels::Tunnels,
 };
-use esp_common::{Addr, FlowKey, InnerKey, Rule, RuleRange, SaEntry, SeenKey, Settings, names};
+use esp_common::{Addr, FlowKey, InnerKey, Rule, RuleRange, RuleTable, SaEntry, SeenKey, Settings, names};
 use std::collections::{BTreeMap, HashSet};
 
 /// Keeps what the maps hold, so that a change costs what it changes.
@@ -19,8 +20,8 @@ pub struct Filler {
     table: Table,
     locals: BTreeMap<Addr, u32>,
     inner: BTreeMap<InnerKey, RuleRange>,
-    rules_in: Vec<Rule>,
-    rules_out: Vec<Rule>,
+    rules_in: InForce,
+    rules_out: InForce,
     settings: Settings,
 }
 
@@ -41,8 +42,8 @@ impl Filler {
             table: table(&mut maps)?,
             locals: maps.locals.iter().collect::<Result<_, _>>().map_err(on("read", names::MAP_LOCALS))?,
             inner,
-            rules_in: held(&maps.rules_in, settings.rules_in, names::MAP_RULES_IN)?,
-            rules_out: held(&maps.rules_out, settings.rules_out, names::MAP_RULES_OUT)?,
+            rules_in: InForce::default(),
+            rules_out: InForce::default(),
             settings,
             maps,
         })
@@ -84,7 +85,8 @@ impl Filler {
         sync(&mut self.maps.inner, &mut self.inner, inner, names::MAP_INNER, &mut notes)?;
         let sas = self.number_tunnels(&image.sas)?;
         self.sync_sas(&sas, &mut notes)?;
-        self.switch_rules(&image.rules_in, &image.rules_out)?;
+        self.switch_rules(image)?;
+        notes.extend([&self.rules_in, &self.rules_out].into_iter().filter_map(InForce::note));
         Ok(notes)
     }
 
@@ -207,44 +209,27 @@ impl Filler {
         Ok(placed)
     }
 
-    /// A set is written where no packet reads, then the settings switch to it.
-    fn switch_rules(&mut self, rules_in: &[Rule], rules_out: &[Rule]) -> Result<(), DatapathError> {
+    /// Sets are written where no packet reads, then the settings switch to them.
+    fn switch_rules(&mut self, image: &Image) -> Result<(), DatapathError> {
         let mut settings = self.settings;
-        if self.rules_in != rules_in {
-            settings.rules_in =
-                write(&mut self.maps.rules_in, settings.rules_in, rules_in, names::MAP_RULES_IN)?;
-            self.rules_in = rules_in.to_vec();
+        let fresh = [
+            self.rules_in.compile(&image.rules_in, RuleTable::In, &mut settings.rules_in),
+            self.rules_out.compile(&image.rules_out, RuleTable::Out, &mut settings.rules_out),
+        ];
+        if fresh.iter().flatten().next().is_some() {
+            // A packet may still read what was in force before the last switch.
+            grace::wait();
         }
-        if self.rules_out != rules_out {
-            settings.rules_out =
-                write(&mut self.maps.rules_out, settings.rules_out, rules_out, names::MAP_RULES_OUT)?;
-            self.rules_out = rules_out.to_vec();
+        for (bank, set) in fresh.iter().flatten() {
+            self.maps.banks.write(*bank, set)?;
         }
-        if settings == self.settings { Ok(()) } else { self.set(|current| *current = settings) }
+        if settings != self.settings {
+            self.set(|current| *current = settings)?;
+        }
+        self.rules_in.hold(&image.rules_in);
+        self.rules_out.hold(&image.rules_out);
+        Ok(())
     }
-}
-
-type Rules = aya::maps::Array<aya::maps::MapData, Rule>;
-
-fn held(table: &Rules, range: RuleRange, name: &'static str) -> Result<Vec<Rule>, DatapathError> {
-    let indices = (range.first..).take(range.count as usize);
-    indices.map(|index| table.get(&index, 0)).collect::<Result<_, _>>().map_err(on("read", name))
-}
-
-/// Writes the half that is not `current`; its range. The caller has cut the list to the size of a half.
-fn write(
-    table: &mut Rules,
-    current: RuleRange,
-    rules: &[Rule],
-    name: &'static str,
-) -> Result<RuleRange, DatapathError> {
-    let first = if current.first == 0 { names::RULES } else { 0 };
-    let mut range = RuleRange { first, count: 0 };
-    for rule in rules {
-        table.set(first + range.count, rule, 0).map_err(on("write", name))?;
-        range.count += 1;
-    }
-    Ok(range)
 }
 
 /// Removes what is gone, then puts what is new or changed. A full map is said, not an error: what is missing in it

@@ -68,10 +68,11 @@ impl Image {
     /// What has no room is not checked at all, and said: half a rule set would drop wrongly.
     fn limit(&mut self) {
         for (set, guard) in [(&mut self.rules_in, "cleartext_in"), (&mut self.rules_out, "cleartext_out")] {
-            if set.len() > names::RULES as usize {
+            let of = |dir| set.iter().filter(|rule| rule.verdict & dir != 0).count();
+            let most = of(Rule::DIR_IN).max(of(Rule::DIR_FWD)).max(of(Rule::DIR_OUT));
+            if most > names::RULES as usize {
                 self.notes.push(format!(
-                    "guard {guard} is off: {} policies are more than the {} it can hold",
-                    set.len(),
+                    "guard {guard} is off: {most} policies are more than the {} it can hold in a direction",
                     names::RULES
                 ));
                 set.clear();

@@ -26,25 +26,38 @@ impl Mapped {
     ///
     /// Errors: the kernel's; the map is not an array that can be mapped.
     pub fn of(map: &MapData, name: &'static str) -> Result<Self, DatapathError> {
-        let failed = |source: io::Error| DatapathError::Map {
-            what: "map the memory of",
-            name,
-            source: aya::maps::MapError::IoError(source),
-        };
         let info = map.info().map_err(|source| DatapathError::Map { what: "look at", name, source })?;
         // The kernel rounds a value up to eight bytes (`array_map_alloc`).
         let bytes = u64::from(info.value_size().next_multiple_of(8)) * u64::from(info.max_entries());
-        let bytes = usize::try_from(bytes).map_err(|error| failed(io::Error::other(error)))?;
+        let bytes = usize::try_from(bytes).map_err(|error| failed(name, io::Error::other(error)))?;
+        Self::part(map, name, 0, bytes)
+    }
+
+    /// Maps so many bytes of the values from `first` on, both multiples of a page.
+    ///
+    /// Errors: as above; the values are fewer.
+    pub fn part(
+        map: &MapData,
+        name: &'static str,
+        first: usize,
+        bytes: usize,
+    ) -> Result<Self, DatapathError> {
         let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        let first = libc::off_t::try_from(first).map_err(|error| failed(name, io::Error::other(error)))?;
+        let fd = map.fd().as_fd().as_raw_fd();
         // SAFETY: a new mapping at a place of the kernel's choice, of a file descriptor that is open.
-        let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, map.fd().as_fd().as_raw_fd(), 0) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, fd, first) };
         if start == libc::MAP_FAILED {
-            return Err(failed(io::Error::last_os_error()));
+            return Err(failed(name, io::Error::last_os_error()));
         }
-        let start = NonNull::new(start.cast()).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
+        let start =
+            NonNull::new(start.cast()).ok_or_else(|| failed(name, io::ErrorKind::InvalidData.into()))?;
         Ok(Self { start, words: bytes / size_of::<u64>() })
     }
+}
+
+fn failed(name: &'static str, source: io::Error) -> DatapathError {
+    DatapathError::Map { what: "map the memory of", name, source: aya::maps::MapError::IoError(source) }
 }
 
 impl AsRef<[AtomicU64]> for Mapped {

@@ -2,6 +2,7 @@
 
 use super::{
     DatapathError,
+    banks::Banks,
     flat::Flat,
     ghosts::Ghosts,
     mapped::Mapped,
@@ -43,10 +44,8 @@ pub struct Maps {
     pub hits: Flat,
     /// [`names::MAP_GUARD_HITS`].
     pub guard_hits: PerCpuHashMap<MapData, GuardKey, Counter>,
-    /// [`names::MAP_RULES_IN`].
-    pub rules_in: Array<MapData, Rule>,
-    /// [`names::MAP_RULES_OUT`].
-    pub rules_out: Array<MapData, Rule>,
+    /// [`names::MAP_RULE_LINES`] and [`names::MAP_RULE_WORDS`].
+    pub banks: Banks,
     /// [`names::MAP_INNER`].
     pub inner: HashMap<MapData, InnerKey, RuleRange>,
     /// [`names::MAP_INNER_RULES`].
@@ -84,8 +83,7 @@ impl Maps {
             reasons,
             hits: Flat::new(map(pins, names::MAP_HITS)?, names::HITS),
             guard_hits: open(pins, names::MAP_GUARD_HITS)?,
-            rules_in: open(pins, names::MAP_RULES_IN)?,
-            rules_out: open(pins, names::MAP_RULES_OUT)?,
+            banks: Banks::new(pinned(pins, names::MAP_RULE_LINES)?, pinned(pins, names::MAP_RULE_WORDS)?),
             inner: open(pins, names::MAP_INNER)?,
             inner_rules: open(pins, names::MAP_INNER_RULES)?,
             tunnels: Flat::new(map(pins, names::MAP_TUNNELS)?, names::TUNNEL_COUNTERS),
@@ -115,8 +113,12 @@ impl Maps {
 }
 
 fn map(pins: &Pins, name: &'static str) -> Result<Mapped, DatapathError> {
+    Mapped::of(&pinned(pins, name)?, name)
+}
+
+fn pinned(pins: &Pins, name: &'static str) -> Result<MapData, DatapathError> {
     let failed = |source| DatapathError::OpenMap { name, dir: pins.dir().to_path_buf(), source };
-    Mapped::of(&MapData::from_pin(pins.map(name)).map_err(failed)?, name)
+    MapData::from_pin(pins.map(name)).map_err(failed)
 }
 
 fn size(pins: &Pins, name: &'static str) -> Result<u32, DatapathError> {

@@ -1,7 +1,7 @@
 //! The maps, and [`Tables`] over them. Names and sizes are those of [`esp_common::names`].
 
 use super::{
-    budgets, counters, ghosts, samples,
+    budgets, classifier, counters, ghosts, samples,
     sas::{self, Found},
     search,
 };
@@ -13,8 +13,8 @@ use aya_ebpf::{
 };
 use esp_common::{
     Action, Addr, Counter, Direction, FlowCounter, FlowKey, GuardKey, Hook, IfaceSlot, InnerKey, Reason,
-    Rule, RuleRange, RuleTable, Sample, Sampling, SeenKey, Selector, Settings, StatName, TUNNEL_DIRECTIONS,
-    TunnelName, counter::reason_index, names,
+    Rule, RuleRange, RuleSet, RuleTable, Sample, Sampling, SeenKey, Selector, Settings, StatName,
+    TUNNEL_DIRECTIONS, TunnelName, counter::reason_index, names,
 };
 use esp_datapath::{Purse, Tables};
 
@@ -31,10 +31,6 @@ pub(super) static FLOWS: PerCpuHashMap<SeenKey, FlowCounter, { names::FLOWS as u
 #[btf_map]
 pub(super) static GUARD_HITS: PerCpuHashMap<GuardKey, Counter, { names::GUARD_HITS as usize }, ON_DEMAND> =
     PerCpuHashMap::new();
-#[btf_map]
-pub(super) static RULES_IN: Array<Rule, { (2 * names::RULES) as usize }> = Array::new();
-#[btf_map]
-pub(super) static RULES_OUT: Array<Rule, { (2 * names::RULES) as usize }> = Array::new();
 #[btf_map]
 static INNER: HashMap<InnerKey, RuleRange, { names::SAS as usize }, ON_DEMAND> = HashMap::new();
 #[btf_map]
@@ -60,6 +56,20 @@ static AGENT_MAPS: (
 #[inline(always)] // an inlined array lookup
 pub(crate) fn settings() -> Option<&'static Settings> {
     SETTINGS.get(0)
+}
+
+/// The set of rules in force.
+#[inline(always)] // one load
+fn rule_set(table: RuleTable) -> RuleSet {
+    let Some(settings) = settings() else {
+        return RuleSet::default();
+    };
+    let set = match table {
+        RuleTable::In => &raw const settings.rules_in,
+        RuleTable::Out => &raw const settings.rules_out,
+    };
+    // SAFETY: a pointer into the map. One load: the agent may switch to another set at any time.
+    bytemuck::cast(unsafe { set.cast::<u64>().read_volatile() })
 }
 
 /// [`Tables`] over the maps of this object, on one CPU.
@@ -101,34 +111,24 @@ impl Tables for Maps {
         unsafe { INNER.get(key) }.copied()
     }
 
-    #[inline(always)] // one load
-    fn rules(&self, table: RuleTable) -> RuleRange {
-        let Some(settings) = settings() else {
-            return RuleRange::default();
-        };
-        let range = match table {
-            RuleTable::In => &raw const settings.rules_in,
-            RuleTable::Out => &raw const settings.rules_out,
-            RuleTable::Inner => return RuleRange::default(),
-        };
-        // SAFETY: a pointer into the map. One load of eight bytes, as the agent stores it: half of another range is none.
-        bytemuck::cast(unsafe { range.cast::<u64>().read_volatile() })
-    }
-
     #[inline(always)] // only a call
-    fn first_rule(
-        &self,
-        table: RuleTable,
-        range: RuleRange,
-        packet: &Selector,
-        dir: u8,
-    ) -> Option<(u8, u32)> {
-        search::first(table, range, packet, dir)
+    fn inner_selects(&self, range: RuleRange, packet: &Selector) -> bool {
+        search::selects(range, packet)
     }
 
     #[inline(always)] // an inlined array lookup
     fn inner_policy(&self, index: u32) -> u32 {
         INNER_RULES.get(index).map_or(0, |rule| rule.policy)
+    }
+
+    #[inline(always)] // one load
+    fn has_rules(&self, table: RuleTable) -> bool {
+        rule_set(table).bank().is_some()
+    }
+
+    #[inline(always)] // only a call
+    fn demanded(&self, table: RuleTable, packet: &Selector) -> Option<u32> {
+        classifier::demanded(rule_set(table).bank()?, packet)
     }
 
     #[inline(always)] // a few additions

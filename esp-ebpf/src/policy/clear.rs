@@ -2,38 +2,14 @@
 
 use super::select;
 use crate::{Outcome, Packet, Place, Tables, parse::Ip};
-use esp_common::{Addr, Guard, Mode, Reason, Rule, RuleTable};
+use esp_common::{Addr, Guard, Mode, Reason, RuleTable};
 
 /// `IPPROTO_AH`.
 const AH: u8 = 51;
 /// `IPPROTO_COMP`.
 const IPCOMP: u8 = 108;
 
-/// What a search of one direction found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    Nothing,
-    /// The kernel's index of the policy.
-    Protect(u32),
-    /// Passes in the clear, or is the kernel's to drop.
-    Excused,
-}
-
-impl Found {
-    #[inline(always)] // a match on two registers
-    fn of(rule: Option<(u8, u32)>) -> Self {
-        match rule {
-            None => Self::Nothing,
-            Some((verdict, policy)) if Rule::protects(verdict) => Self::Protect(policy),
-            Some(_) => Self::Excused,
-        }
-    }
-}
-
 /// A packet from the wire without a secpath: [`Reason::CleartextIn`] if it must have been protected, else `reason`.
-///
-/// TC does not know yet whether the packet will be delivered here (`in`) or forwarded (`fwd`): it must have been
-/// protected when one of the two says so and the other does not let it pass in the clear.
 #[inline(always)] // six arguments do not fit into the five registers of a BPF call
 pub fn clear_in<P: Packet, T: Tables>(
     packet: &P,
@@ -45,17 +21,7 @@ pub fn clear_in<P: Packet, T: Tables>(
     if place.settings.mode(Guard::CleartextIn) == Mode::Off || excused(tables, reason, ip.proto, &ip.dst) {
         return reason.into();
     }
-    let rules = tables.rules(RuleTable::In);
-    if rules.count == 0 {
-        return reason.into();
-    }
-    let fields = select::fields(packet, ip);
-    let search = |dir| Found::of(tables.first_rule(RuleTable::In, rules, &fields, dir));
-    match (search(Rule::DIR_FWD), search(Rule::DIR_IN)) {
-        (Found::Protect(policy), Found::Protect(_) | Found::Nothing)
-        | (Found::Nothing, Found::Protect(policy)) => Outcome { policy, ..Reason::CleartextIn.into() },
-        (Found::Excused, _) | (_, Found::Excused) | (Found::Nothing, Found::Nothing) => reason.into(),
-    }
+    judged(packet, tables, ip, RuleTable::In, Reason::CleartextIn, reason)
 }
 
 /// A packet on its way out that is not ESP of ours: [`Reason::CleartextOut`] if it must be protected, else `reason`.
@@ -70,13 +36,25 @@ pub fn clear_out<P: Packet, T: Tables>(
     if place.settings.mode(Guard::CleartextOut) == Mode::Off || excused(tables, reason, ip.proto, &ip.src) {
         return reason.into();
     }
-    let rules = tables.rules(RuleTable::Out);
-    if rules.count == 0 {
+    judged(packet, tables, ip, RuleTable::Out, Reason::CleartextOut, reason)
+}
+
+/// `broken` with its policy where the rules demand protection.
+#[inline(always)] // as above
+fn judged<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    ip: &Ip,
+    table: RuleTable,
+    broken: Reason,
+    reason: Reason,
+) -> Outcome {
+    if !tables.has_rules(table) {
         return reason.into();
     }
-    match Found::of(tables.first_rule(RuleTable::Out, rules, &select::fields(packet, ip), Rule::DIR_OUT)) {
-        Found::Protect(policy) => Outcome { policy, ..Reason::CleartextOut.into() },
-        Found::Excused | Found::Nothing => reason.into(),
+    match tables.demanded(table, &select::fields(packet, ip)) {
+        Some(policy) => Outcome { policy, ..broken.into() },
+        None => reason.into(),
     }
 }
 

@@ -5,10 +5,7 @@ use crate::{
     Outcome, Packet, Place, Tables,
     parse::{Ip, Upper, upper},
 };
-use esp_common::{FlowKey, Guard, InnerKey, Mode, Reason, RuleTable, names::INNER_RULES_PER_SA};
-
-/// Any direction: an SA's rules are all for it.
-const ANY_DIR: u8 = 0;
+use esp_common::{FlowKey, Guard, InnerKey, Mode, Reason, names::INNER_RULES_PER_SA};
 
 /// Checks a packet against the selectors of the SA that it came through.
 #[inline(always)] // five arguments and a larger result than a BPF call returns
@@ -26,7 +23,7 @@ pub fn inner<P: Packet, T: Tables>(
         return Reason::DecryptedUnchecked.into();
     };
     let fields = select::fields(packet, ip);
-    if tables.first_rule(RuleTable::Inner, range, &fields, ANY_DIR).is_some() {
+    if tables.inner_selects(range, &fields) {
         return Reason::Decrypted.into();
     }
     if !place.settings.trusted(place.now_ns) {

@@ -8,6 +8,7 @@ use aya::{
 use esp_agent::{
     config::Sizes,
     datapath::{
+        banks::Banks,
         cpus,
         flat::Flat,
         ghosts::Ghosts,
@@ -27,6 +28,7 @@ pub(super) struct Beside {
     pub(super) reasons: Flat,
     pub(super) hits: Flat,
     pub(super) tunnels: Flat,
+    pub(super) banks: Banks,
 }
 
 impl Beside {
@@ -45,6 +47,7 @@ impl Beside {
             reasons: flat(names::MAP_REASONS, names::REASONS)?,
             hits: flat(names::MAP_HITS, names::HITS)?,
             tunnels: flat(names::MAP_TUNNELS, names::TUNNEL_COUNTERS)?,
+            banks: Banks::new(handle(ebpf, names::MAP_RULE_LINES)?, handle(ebpf, names::MAP_RULE_WORDS)?),
         };
         beside.ghosts.prepare();
         let table = Table::open(index, lines, sizes.sas, &mut beside.annex())?;

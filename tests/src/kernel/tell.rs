@@ -7,8 +7,11 @@ use aya::{
     Pod,
     maps::{Array, HashMap, MapData},
 };
-use esp_agent::datapath::clock;
-use esp_common::{Addr, FlowKey, SaEntry, Settings, names};
+use esp_agent::datapath::{
+    classifier::{Full, compile},
+    clock,
+};
+use esp_common::{Addr, FlowKey, Rule, RuleTable, SaEntry, Settings, names};
 use std::collections::BTreeMap;
 
 impl Kernel {
@@ -25,17 +28,27 @@ impl Kernel {
         }
         self.replace(names::MAP_LOCALS, &marks(&told), &marks(world))?;
         self.replace(names::MAP_INNER, &told.inner, &world.inner)?;
-        let tables = [
-            (names::MAP_RULES_IN, &world.rules_in),
-            (names::MAP_RULES_OUT, &world.rules_out),
-            (names::MAP_INNER_RULES, &world.inner_rules),
-        ];
-        for (map, rules) in tables {
-            for (index, rule) in (0..).zip(rules) {
-                self.set(map, index, *rule)?;
+        for (index, rule) in (0..).zip(&world.inner_rules) {
+            self.set(names::MAP_INNER_RULES, index, *rule)?;
+        }
+        let World { settings, rules_in, rules_out, .. } = world;
+        for (table, rules, old, set) in [
+            (RuleTable::In, rules_in, &told.rules_in, settings.rules_in),
+            (RuleTable::Out, rules_out, &told.rules_out, settings.rules_out),
+        ] {
+            if let Some(bank) = set.bank().filter(|_| rules != old) {
+                self.put_rules(rules, table, bank)?;
             }
         }
         self.set_settings(world.settings)
+    }
+
+    /// Writes rules into a bank that is not in force, or while no packet passes.
+    ///
+    /// Errors: the kernel's; the bank has no room for them.
+    pub fn put_rules(&mut self, rules: &[Rule], table: RuleTable, bank: u32) -> Result<()> {
+        let set = compile(rules, table).map_err(|Full(what)| anyhow!("no room for {what}"))?;
+        Ok(self.maps.banks.write(bank, &set)?)
     }
 
     /// Writes the settings, with the time of this kernel.

@@ -262,6 +262,20 @@ fn too_many_policies_turn_a_guard_off_and_say_so() {
 }
 
 #[test]
+fn each_direction_has_room_of_its_own() {
+    let policies: Vec<_> = (0..2 * names::RULES)
+        .map(|n| {
+            let dir = if n % 2 == 0 { PolicyDir::In } else { PolicyDir::Fwd };
+            let mut policy = into();
+            policy.id.dir = dir;
+            samples::observed_policy(&policy, 8 * n + 8, 1)
+        })
+        .collect();
+    let image = Image::of(&picture(&[], &policies));
+    assert_eq!((image.rules_in.len(), image.notes.len()), (2 * names::RULES as usize, 0));
+}
+
+#[test]
 fn too_many_selectors_of_an_sa_are_said() {
     let policies: Vec<_> = (0..=INNER_RULES_PER_SA)
         .map(|n| {

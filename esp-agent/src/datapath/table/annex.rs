@@ -1,9 +1,8 @@
 //! What stands beside the table: the stash, the map of flows, the kernel's grace period.
 
-use crate::datapath::{DatapathError, maps::on};
+use crate::datapath::{DatapathError, grace, maps::on};
 use aya::maps::{HashMap, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use esp_common::{FlowCounter, FlowKey, SeenKey, names};
-use std::time::Duration;
 
 /// The seam to it.
 pub trait Annex {
@@ -84,14 +83,8 @@ impl Annex for Beside<'_> {
         }
     }
 
-    /// `MEMBARRIER_CMD_GLOBAL` is `synchronize_rcu` (kernel/sched/membarrier.c), and programs run as its readers.
     fn grace(&self) {
-        // SAFETY: a system call without pointers; an unknown command or flag is refused.
-        let done = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
-        if done != 0 {
-            // It is refused where CPUs run without ticks (`nohz_full`). No packet takes that long.
-            std::thread::sleep(Duration::from_secs(1));
-        }
+        grace::wait();
     }
 }
 
