@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod path;
 pub mod program;
 pub mod report;
+pub mod rules;
 pub mod scale;
 mod table;
 pub mod transit;
@@ -49,9 +50,10 @@ pub fn run(
         rows.push(row(&kernel, &path, sampling).with_context(|| format!("path {}", path.name))?);
     }
     let scaled = scale::run(sampling, cpu, yards, sas)?;
+    let decided = rules::run(sampling)?;
     let transit = transit::run(sampling, cpu)?;
     let programs = program::sizes(&kernel)?;
-    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, scaled, transit, programs })
+    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, scaled, decided, transit, programs })
 }
 
 fn row(kernel: &Kernel, path: &Path, sampling: Sampling) -> Result<Row> {

@@ -20,6 +20,8 @@ fn every_path_has_a_row_with_its_verdict() {
     }
     let scaled: Vec<_> = report.scaled.iter().map(|row| (row.sas, row.known)).collect();
     assert_eq!(scaled, [(1, true), (1, false), (64, true), (64, false)]);
+    let decided: Vec<_> = report.decided.iter().map(|row| (row.rules, row.ports)).collect();
+    assert_eq!(decided, [(1, false), (100, false), (4_000, false), (1, true), (100, true), (4_000, true)]);
     // One for each hook, XDP with several buffers, the empty one and the clock.
     assert_eq!(report.programs.len(), Hook::ALL.len() + 3);
     assert!(report.programs.iter().all(|size| size.verified > 0), "{:?}", report.programs);

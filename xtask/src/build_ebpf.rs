@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the object that the build script of `esp-agent` embeds, the bench's driver beside it.
+/// Builds the object that the build script of `esp-agent` embeds, the objects of the bench beside it.
 pub(crate) fn build() -> anyhow::Result<()> {
     build_with("bpf")
 }
@@ -34,7 +34,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
 fn build_with(feature: &str) -> anyhow::Result<()> {
     let toolchain = toolchain::find()?;
     command::run(for_bpf(&mut toolchain.cargo("build"), feature, FLAGS))?;
-    for name in ["esp", "esp-vary"] {
+    for name in ["esp", "esp-vary", "esp-select"] {
         let built = workspace::bpf_dir().join(TARGET).join("release").join(name);
         let object = fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
         publish(&object, &workspace::bpf_dir().join(name).with_extension("o"))?;

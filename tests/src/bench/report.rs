@@ -4,6 +4,7 @@ use super::{
     cost::{Cost, Paired, Sampling},
     cpu::Machine,
     program::Size,
+    rules::{self, Decided},
     scale::Scaled,
     transit::Crossed,
 };
@@ -37,6 +38,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// One for each number of SAs, with and without an SA behind the packets.
     pub scaled: Vec<Scaled>,
+    /// One for each number of rules.
+    pub decided: Vec<Decided>,
     /// Transit at XDP against the kernel's forwarding.
     pub transit: Crossed,
     /// One for each program.
@@ -56,6 +59,7 @@ impl Report {
             "repeat": sampling.repeat,
             "paths": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
             "scale": self.scaled.iter().map(Scaled::json).collect::<Vec<_>>(),
+            "rules": rules::json(&self.decided),
             "transit": {
                 "kernel_ns": self.transit.kernel.json(),
                 "xdp_ns": self.transit.xdp.json(),
@@ -101,7 +105,7 @@ impl Scaled {
 }
 
 impl Cost {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         json!({ "median": self.median, "min": self.min, "max": self.max })
     }
 }
@@ -144,6 +148,8 @@ impl fmt::Display for Report {
         for row in &self.scaled {
             write!(f, "{row}")?;
         }
+        writeln!(f)?;
+        rules::print(&self.decided, f)?;
         writeln!(f)?;
         write!(f, "{}", self.transit)?;
         writeln!(f)?;
