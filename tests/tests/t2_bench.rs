@@ -1,7 +1,7 @@
 //! The bench harness has a row for each path, with the verdict that the path names. Its figures are nobody's promise.
 
 use esp_common::Hook;
-use esp_tests::bench::{self, cost::Sampling, path};
+use esp_tests::bench::{self, cost::Sampling, path, rules::Kind};
 
 #[test]
 #[ignore = "T2: root, bpf"]
@@ -20,8 +20,9 @@ fn every_path_has_a_row_with_its_verdict() {
     }
     let scaled: Vec<_> = report.scaled.iter().map(|row| (row.sas, row.known)).collect();
     assert_eq!(scaled, [(1, true), (1, false), (64, true), (64, false)]);
-    let decided: Vec<_> = report.decided.iter().map(|row| (row.rules, row.ports)).collect();
-    assert_eq!(decided, [(1, false), (100, false), (4_000, false), (1, true), (100, true), (4_000, true)]);
+    let decided: Vec<_> = report.decided.iter().map(|row| (row.rules, row.kind)).collect();
+    let kinds = Kind::ALL.into_iter().flat_map(|kind| [1, 100, 4_000].map(|rules| (rules, kind)));
+    assert!(decided.iter().copied().eq(kinds), "{decided:?}");
     // One for each hook, XDP with several buffers, the empty one and the clock.
     assert_eq!(report.programs.len(), Hook::ALL.len() + 3);
     assert!(report.programs.iter().all(|size| size.verified > 0), "{:?}", report.programs);

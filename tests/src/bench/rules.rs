@@ -17,13 +17,37 @@ const SIZES: [u32; 3] = [1, 100, 4_000];
 /// Packets of the list.
 const PACKETS: u32 = 4_096;
 
+/// What the rules are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Networks, the same in both directions.
+    Networks,
+    /// Networks, and one rule that differs between the directions: each is searched.
+    Unlike,
+    /// As the first, each third rule for a protocol and a port.
+    Ports,
+}
+
+impl Kind {
+    /// All, in the order of the report.
+    pub const ALL: [Self; 3] = [Self::Networks, Self::Unlike, Self::Ports];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Networks => "networks",
+            Self::Unlike => "in unlike fwd",
+            Self::Ports => "with ports",
+        }
+    }
+}
+
 /// One number of rules.
 #[derive(Clone, Debug)]
 pub struct Decided {
     /// Rules in each direction, `in` and `fwd`.
     pub rules: u32,
-    /// Each third rule names a protocol and a port.
-    pub ports: bool,
+    /// What they are.
+    pub kind: Kind,
     /// Net ns of a decision.
     pub rule: Cost,
     /// Net ns of two lookups in tries.
@@ -32,19 +56,19 @@ pub struct Decided {
     pub ratio: Cost,
 }
 
-/// Measures every number, with and without ports, on the CPU that the thread is pinned to.
+/// Measures every number of each kind on the CPU that the thread is pinned to.
 ///
 /// # Errors
 /// The object was not built, the kernel does not take it, or a decision is wrong.
 pub fn run(sampling: Sampling) -> Result<Vec<Decided>> {
-    let kinds = [false, true].into_iter().flat_map(|ports| SIZES.map(|rules| (rules, ports)));
+    let kinds = Kind::ALL.into_iter().flat_map(|kind| SIZES.map(|rules| (rules, kind)));
     kinds
-        .map(|(rules, ports)| row(rules, ports, sampling).with_context(|| format!("{rules} rules")))
+        .map(|(rules, kind)| row(rules, kind, sampling).with_context(|| format!("{rules} rules, {kind:?}")))
         .collect()
 }
 
-fn row(size: u32, ports: bool, sampling: Sampling) -> Result<Decided> {
-    let rules = rules(size, ports);
+fn row(size: u32, kind: Kind, sampling: Sampling) -> Result<Decided> {
+    let rules = rules(size, kind);
     let packets: Vec<_> = (0..PACKETS).map(|number| packet(number, size)).collect();
     let mut asked = Asked::new(&rules, &packets)?;
     let (mut rule, mut tries, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
@@ -61,7 +85,7 @@ fn row(size: u32, ports: bool, sampling: Sampling) -> Result<Decided> {
     }
     asked.check(&rules, &packets)?;
     let [rule, tries, ratio] = [rule, tries, ratio].map(Cost::of);
-    Ok(Decided { rules: size, ports, rule, tries, ratio })
+    Ok(Decided { rules: size, kind, rule, tries, ratio })
 }
 
 /// A number without an order, the same each time (a finaliser of MurmurHash3).
@@ -79,14 +103,15 @@ const fn net(number: u32, end: u32) -> u32 {
     mixed(number * 2 + end) & u32::MAX << (32 - LEN)
 }
 
-/// As many `in` rules as `fwd` rules, the twins of each other.
-fn rules(size: u32, ports: bool) -> Vec<Rule> {
+/// As many `in` rules as `fwd` rules.
+fn rules(size: u32, kind: Kind) -> Vec<Rule> {
     let one = |number: u32, dir| {
         let [src, dst] = [0, 1].map(|end| Prefix::new(Ipv4Addr::from(net(number, end)).into(), LEN));
-        let named = ports && number.is_multiple_of(3);
+        let named = kind == Kind::Ports && number.is_multiple_of(3);
+        let clear = kind == Kind::Unlike && number == 0 && dir == Rule::DIR_IN;
         let (proto, proto_mask) = if named { (6, u8::MAX) } else { (0, 0) };
         let (dport, dport_mask) = if named { (1_000 + (number % 64) as u16, u16::MAX) } else { (0, 0) };
-        let verdict = Rule::verdict(dir, RuleAction::Protect);
+        let verdict = Rule::verdict(dir, if clear { RuleAction::Bypass } else { RuleAction::Protect });
         let policy = number + 1;
         Rule {
             src,
@@ -122,8 +147,8 @@ const RATIO: f64 = 0.5;
 const GROWTH: f64 = 2.0;
 
 /// 4,000 rules beside 100 of the same kind.
-fn growth(rows: &[Decided], ports: bool) -> Option<f64> {
-    let of = |rules| rows.iter().find(|row| row.rules == rules && row.ports == ports);
+fn growth(rows: &[Decided], kind: Kind) -> Option<f64> {
+    let of = |rules| rows.iter().find(|row| row.rules == rules && row.kind == kind);
     Some(of(4_000)?.rule.median / of(100)?.rule.median)
 }
 
@@ -133,7 +158,7 @@ pub fn json(rows: &[Decided]) -> Value {
     let list = rows.iter().map(|row| {
         json!({
             "rules": row.rules,
-            "ports": row.ports,
+            "kind": row.kind.name(),
             "net_ns": row.rule.json(),
             "tries_ns": row.tries.json(),
             "ratio": row.ratio.json(),
@@ -142,14 +167,15 @@ pub fn json(rows: &[Decided]) -> Value {
     });
     json!({
         "rows": list.collect::<Vec<_>>(),
-        "growth": { "networks": growth(rows, false), "ports": growth(rows, true), "target": GROWTH },
+        "growth": Kind::ALL.map(|kind| json!({ "kind": kind.name(), "ratio": growth(rows, kind) })),
+        "growth_target": GROWTH,
     })
 }
 
 impl Decided {
     /// The largest ratio that is good enough, where one was set: tries know no ports.
     const fn target(&self) -> Option<f64> {
-        if self.rules == 1 || self.ports { None } else { Some(RATIO) }
+        if self.rules == 1 || matches!(self.kind, Kind::Ports) { None } else { Some(RATIO) }
     }
 }
 
@@ -167,11 +193,11 @@ pub fn print(rows: &[Decided], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         "selector decision, `in` and `fwd` rules; two LPM tries with as many prefixes; each packet other addresses"
     )?;
     for row in rows {
-        let Decided { rules, ports, rule, tries, ratio } = row;
-        let kind = if *ports { "with ports" } else { "networks" };
+        let Decided { rules, kind, rule, tries, ratio } = row;
+        let kind = kind.name();
         write!(
             f,
-            "{kind:<12}{rules:>6} rules{:>8.1} ns ({:.1} to {:.1})  tries {:.1}: {:.2} ({:.2} to {:.2})",
+            "{kind:<14}{rules:>6} rules{:>8.1} ns ({:.1} to {:.1})  tries {:.1}: {:.2} ({:.2} to {:.2})",
             rule.median, rule.min, rule.max, tries.median, ratio.median, ratio.min, ratio.max
         )?;
         if let Some(target) = row.target() {
@@ -179,11 +205,12 @@ pub fn print(rows: &[Decided], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         writeln!(f)?;
     }
-    for (kind, ports) in [("networks", false), ("with ports", true)] {
-        if let Some(growth) = growth(rows, ports) {
+    for kind in Kind::ALL {
+        if let Some(growth) = growth(rows, kind) {
+            let kind = kind.name();
             writeln!(
                 f,
-                "{kind:<12}  4000 rules beside 100: {growth:.2}, {GROWTH} {}",
+                "{kind:<14}  4000 rules beside 100: {growth:.2}, {GROWTH} {}",
                 met(growth <= GROWTH)
             )?;
         }
