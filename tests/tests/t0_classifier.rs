@@ -57,7 +57,10 @@ proptest! {
         rules in rules(1..=300, Kind::Wild),
         turns in vec(turn(), 64),
     ) {
-        let sets = compiled(&rules);
+        // Masks of ports with holes may make more classes than there is room for: the set is refused, not judged wrongly.
+        let set = compile(&rules, table(&rules));
+        prop_assume!(!matches!(set, Err(Full("classes of addresses and ports"))));
+        let sets = InMemory(set.unwrap_or_else(|Full(what)| panic!("no room for {what}")));
         for packet in turns.iter().map(|turn| turn.packet(&rules)) {
             agree(&sets, &rules, &packet)?;
         }
