@@ -1,6 +1,6 @@
 //! `cargo xtask lint`: every check that needs no test to run.
 
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::cargo::{cargo, tidy};
 use crate::setup::{Need, toolchain};
@@ -14,6 +14,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     command::run(cargo("doc").args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     command::run(deny().args(["check", "bans", "licenses", "sources"]))?;
     advisories()?;
+    miri()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -26,6 +27,16 @@ fn advisories() -> anyhow::Result<()> {
         "lint: WARNING: the security advisories were NOT checked: their database could not be fetched (see above)"
     );
     Ok(())
+}
+
+/// The pure datapath and its ABI under an interpreter that sees undefined behaviour, where a toolchain has it.
+fn miri() -> anyhow::Result<()> {
+    // A link of rustup's is there also where the component is not.
+    if !cargo("miri").arg("--version").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        eprintln!("lint: WARNING: miri was NOT run: no toolchain at hand has it");
+        return Ok(());
+    }
+    command::run(cargo("miri").args(["test", "-p", "esp-common", "-p", "esp-ebpf", "--lib"]))
 }
 
 fn deny() -> Command {

@@ -10,6 +10,7 @@ mod bench;
 mod build_ebpf;
 mod cargo;
 mod command;
+mod coverage;
 mod demo;
 mod esp_probe;
 mod lint;
@@ -42,6 +43,8 @@ enum Verb {
     Demo,
     /// Measure each packet path of the datapath
     Bench(bench::Args),
+    /// Count the lines of the pure datapath that the tests of tier 0 run through
+    Coverage,
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Vm(args) => vm::run(&args),
         Verb::Demo => demo::run(),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Coverage => coverage::run(),
     });
     outcome.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -106,7 +106,8 @@ fn minor(version: &str) -> Option<u32> {
     version.lines().find_map(|line| line.strip_prefix("release: 1."))?.split('.').next()?.parse().ok()
 }
 
-fn llvm(version: &str) -> Option<u32> {
+/// The release of LLVM that `rustc -vV` names.
+pub(crate) fn llvm(version: &str) -> Option<u32> {
     version.lines().find_map(|line| line.strip_prefix("LLVM version: "))?.split('.').next()?.parse().ok()
 }
 
