@@ -13,6 +13,7 @@ mod command;
 mod coverage;
 mod demo;
 mod esp_probe;
+mod fuzz;
 mod lint;
 mod setup;
 mod signals;
@@ -43,6 +44,8 @@ enum Verb {
     Demo,
     /// Measure each packet path of the datapath
     Bench(bench::Args),
+    /// Look for frames that take new ways through the datapath, for tests/corpus
+    Fuzz(fuzz::Args),
     /// Count the lines of the pure datapath that the tests of tier 0 run through
     Coverage,
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Verb::Vm(args) => vm::run(&args),
         Verb::Demo => demo::run(),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Coverage => coverage::run(),
     });
     outcome.unwrap_or_else(|error| {
