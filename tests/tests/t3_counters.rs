@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use esp_tests::{
     agent::{Agent, PATIENCE},
     capture::Kind,
+    corpus,
     frame::{Ext, Frame, Ipv4, Ipv6, Payload},
     link::mac,
     pcap,
@@ -11,6 +12,7 @@ use esp_tests::{
     site::{GATEWAY, GATEWAY6, NOWHERE, NOWHERE6, OUTSIDE, PEER, Site, inbound, inbound6, outbound},
     tally::{Count, Tally, flows, note, reasons, total},
     wait,
+    world::SPI,
 };
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -188,6 +190,41 @@ fn captures_of_real_traffic_are_counted_by_spi_to_the_byte() -> Result<()> {
         assert_eq!(seen.get(&sunrise).map(|count| count.0), Some(16), "{mode}: 8 in ESP, 8 in UDP");
     }
     Ok(())
+}
+
+/// An SPI that is new to an agent passes as one whose SA may still come, but where the kernel can be asked for it: at XDP. Both
+/// are one here.
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
+fn what_a_fuzzer_found_ends_alike_in_every_mode() -> Result<()> {
+    let frames: Vec<_> = corpus::read()?.into_iter().filter(|frame| comes_through(frame)).collect();
+    ensure!(frames.len() > 80, "only {} frames", frames.len());
+    let mut first: Option<Tally<2>> = None;
+    for mode in MODES {
+        let site = Site::new()?;
+        site.allocate(PEER.into(), GATEWAY.into(), SPI)?;
+        let agent = site.agent()?.arg("--attach").arg(mode).start()?;
+        let far = site.far()?;
+        frames.iter().try_for_each(|frame| far.send(frame))?;
+        let hook = if mode == "tc" { "tc_ingress" } else { "xdp" };
+        let mut ended = Tally::new();
+        for ([reason, action], count) in reasons(&settled(&agent, hook, frames.len())?, OUTSIDE, hook) {
+            let reason = if reason == "unknown_unsynced" { "unknown_spi".to_owned() } else { reason };
+            let sum = ended.entry([reason, action]).or_default();
+            *sum = *sum + count;
+        }
+        ensure!(ended.len() > 8, "{mode}: {ended:?}");
+        assert_eq!(*first.get_or_insert_with(|| ended.clone()), ended, "{mode}");
+    }
+    Ok(())
+}
+
+/// What a packet socket sends, and the kernel brings to TC as it was: it drops a frame that ends in its tag, and takes the first
+/// of three tags for itself (`skb_vlan_untag`).
+fn comes_through(frame: &[u8]) -> bool {
+    let tags = frame.get(12..).unwrap_or_default().chunks_exact(4);
+    let tags = tags.take_while(|tag| matches!(tag, [0x81, 0x00, ..] | [0x88, 0xa8, ..])).count();
+    frame.len() >= 14 + 4 * tags.max(1) && tags < 3
 }
 
 /// The scrape after a hook has counted so many packets: veth hands over to another CPU.
