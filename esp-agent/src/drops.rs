@@ -3,7 +3,7 @@
 use crate::plan::text::proto_name;
 use crate::state::State;
 use crate::xfrm::model::ESP;
-use esp_common::{Hook, Reason, Sample, Spi};
+use esp_common::{Hook, Reason, Sample, Spi, selector::has_ports};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,9 +48,6 @@ pub struct Line {
     bytes: u32,
 }
 
-/// Protocols whose first four bytes are two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
-const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
-
 impl Line {
     /// A sample, read at `now` and `now_ns` of CLOCK_MONOTONIC.
     #[must_use]
@@ -58,7 +55,7 @@ impl Line {
         let ago = Duration::from_nanos(now_ns.saturating_sub(sample.time_ns));
         let time = now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
         let [a, b, c, d, ..] = sample.upper;
-        let ports = WITH_PORTS.contains(&sample.proto).then(|| [[a, b], [c, d]].map(u16::from_be_bytes));
+        let ports = has_ports(sample.proto).then(|| [[a, b], [c, d]].map(u16::from_be_bytes));
         let dst = sample.dst.ip();
         let spi = (sample.proto == ESP).then(|| Spi::from_wire([a, b, c, d]));
         let state = &names.state;

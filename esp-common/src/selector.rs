@@ -23,6 +23,17 @@ pub struct Selector {
     pub port_mask: u16,
 }
 
+/// Protocols whose first four bytes are two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
+const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
+
+/// True when a header of the protocol begins with two ports.
+#[inline(always)] // five compares
+#[must_use]
+pub const fn has_ports(proto: u8) -> bool {
+    let [a, b, c, d, e] = WITH_PORTS;
+    proto == a || proto == b || proto == c || proto == d || proto == e
+}
+
 /// What a policy wants (RFC 4301 section 4.4.1).
 #[repr(u8)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

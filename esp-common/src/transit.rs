@@ -1,5 +1,11 @@
 //! ESP that crosses this host.
 
+/// A MAC address as [`crate::names::GLOBAL_MAC`] has it: its bytes in their order, and two zero ones.
+#[must_use]
+pub const fn mac_word([a, b, c, d, e, f]: [u8; 6]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
 /// Which of it is forwarded without the stack.
 #[repr(u8)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -16,7 +16,7 @@ use esp_agent::{
     config::Sizes,
     datapath::{load, table::Table},
 };
-use esp_common::{Action, Hook, names};
+use esp_common::{Action, Hook, names, transit::mac_word};
 
 pub use counts::SeenFlow;
 
@@ -62,8 +62,7 @@ impl Kernel {
     /// Errors: as there.
     pub fn sized(constants: Constants, sizes: &Sizes) -> Result<Self> {
         let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
-        let [a, b, c, d, e, f] = constants.mac;
-        let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+        let mac = mac_word(constants.mac);
         let mut loader = EbpfLoader::new();
         loader.override_global(names::GLOBAL_MAC, &mac, true);
         loader.override_global(names::GLOBAL_OUTER_AT_TC, &outer_at_tc, true).override_global(

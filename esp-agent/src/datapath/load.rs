@@ -7,7 +7,7 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
-use esp_common::{Shape, names, table::ghost_slots};
+use esp_common::{Shape, names, table::ghost_slots, transit::mac_word};
 
 /// Maps with a size of their own, and that size.
 pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 11] {
@@ -106,8 +106,7 @@ impl Loaded {
 fn loader(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Ebpf, DatapathError> {
     let slot = constants.slot;
     let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
-    let [a, b, c, d, e, f] = constants.mac;
-    let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+    let mac = mac_word(constants.mac);
     let mut loader = EbpfLoader::new();
     loader
         .override_global(names::GLOBAL_MAC, &mac, true)

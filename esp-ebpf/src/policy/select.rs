@@ -4,13 +4,10 @@ use crate::{
     Packet,
     parse::{Fragmented, Ip},
 };
-use esp_common::Selector;
+use esp_common::{Selector, selector::has_ports};
 
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
-/// Protocols whose first four bytes are two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
-const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
-
 /// Their "ports" are elsewhere: the key of GRE, the type of Mobile IPv6.
 const WITH_OTHER_PORTS: [u8; 2] = [47, 135];
 
@@ -30,7 +27,7 @@ fn ports<P: Packet>(packet: &P, ip: &Ip) -> (u16, u16) {
         return (0, 0);
     }
     let [a, b, c, d]: [u8; 4] = packet.load(ip.payload).unwrap_or([0; 4]);
-    if WITH_PORTS.contains(&ip.proto) {
+    if has_ports(ip.proto) {
         return (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
     }
     if ip.proto == ICMP || ip.proto == ICMPV6 {
