@@ -13,3 +13,4 @@ mod samples;
 mod sas;
 mod search;
 mod shared;
+pub(crate) mod steer;
