@@ -4,7 +4,6 @@
 
 pub mod attach;
 pub mod banks;
-pub mod behind;
 pub mod classifier;
 pub mod clock;
 pub mod clsact;
@@ -13,7 +12,7 @@ mod error;
 pub mod fill;
 pub mod flat;
 pub mod ghosts;
-pub(crate) mod grace;
+mod grace;
 pub mod image;
 mod in_force;
 pub mod inner;
@@ -23,7 +22,6 @@ pub mod mapped;
 pub mod maps;
 pub mod object;
 pub mod pins;
-pub mod queues;
 pub mod ranges;
 pub mod read;
 pub mod resize;

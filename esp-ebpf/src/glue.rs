@@ -13,4 +13,3 @@ mod samples;
 mod sas;
 mod search;
 mod shared;
-pub(crate) mod steer;

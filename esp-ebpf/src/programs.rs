@@ -1,6 +1,5 @@
 //! One entry for each hook.
 
 mod clock;
-mod cpumap;
 mod tc;
 mod xdp;

@@ -1,6 +1,6 @@
 //! The one file with raw loads from packets, but for forward.rs, which writes too.
 
-use super::{forward::forward, sad, steer};
+use super::{forward::forward, sad};
 use aya_ebpf::{
     EbpfContext as _,
     bindings::bpf_xfrm_state,
@@ -59,21 +59,13 @@ pub(crate) struct Frame {
     len: u32,
     skb: Option<*mut __sk_buff>,
     xdp: Option<*mut xdp_md>,
-    frags: bool,
 }
 
 impl Frame {
     #[inline(always)] // packet pointers do not survive a call
     pub(crate) fn of_xdp(ctx: &XdpContext) -> Self {
         let (data, end) = (ctx.data(), ctx.data_end());
-        Self {
-            data,
-            end,
-            len: end.wrapping_sub(data) as u32,
-            skb: None,
-            xdp: Some(ctx.as_ptr().cast()),
-            frags: false,
-        }
+        Self { data, end, len: end.wrapping_sub(data) as u32, skb: None, xdp: Some(ctx.as_ptr().cast()) }
     }
 
     /// Headers are in the first of its buffers: drivers fill that with kilobytes.
@@ -82,13 +74,13 @@ impl Frame {
         let linear = Self::of_xdp(ctx);
         // SAFETY: the program's context.
         let len = unsafe { bpf_xdp_get_buff_len(ctx.as_ptr().cast()) };
-        Self { len: len as u32, frags: true, ..linear }
+        Self { len: len as u32, ..linear }
     }
 
     #[inline(always)] // packet pointers do not survive a call
     pub(crate) fn of_skb(ctx: &TcContext) -> Self {
         let (data, end, want) = (ctx.data(), ctx.data_end(), ctx.len().min(LINEAR));
-        let there = Self { data, end, len: ctx.len(), skb: None, xdp: None, frags: false };
+        let there = Self { data, end, len: ctx.len(), skb: None, xdp: None };
         if (end.wrapping_sub(data) as u32) < want && !there.is_tcp() {
             // Where it fails the headers that are not linear read as truncated: counted and passed.
             _ = ctx.pull_data(want);
@@ -98,7 +90,7 @@ impl Frame {
         // TC egress: counted, so that a frame is as long here as it is on the wire and at XDP.
         // SAFETY: `skb` is the program's context.
         let tag = if unsafe { (*skb).vlan_present } == 0 { 0 } else { TAG };
-        Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len() + tag, skb: Some(skb), ..there }
+        Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len() + tag, skb: Some(skb), xdp: None }
     }
 }
 
@@ -143,12 +135,6 @@ impl Packet for Frame {
         // SAFETY: a static of this object that nobody writes.
         let zero = unsafe { (&raw const ZERO).read_volatile() };
         offset.wrapping_add(zero) & MAX_OFFSET as u32
-    }
-
-    #[inline(always)] // a call
-    fn hand(&self, slot: u32) -> bool {
-        let handed = if self.frags { steer::esp_hand_frags(slot) } else { steer::esp_hand(slot) };
-        handed != 0
     }
 
     #[inline(always)] // the verifier follows the pointers
