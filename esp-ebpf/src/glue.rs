@@ -7,6 +7,7 @@ mod forward;
 pub(crate) mod frame;
 mod ghosts;
 pub(crate) mod maps;
+mod opaque;
 pub(crate) mod place;
 mod sad;
 mod samples;

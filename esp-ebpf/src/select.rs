@@ -8,6 +8,9 @@
 
 #[path = "glue/classifier.rs"]
 mod classifier;
+mod object;
+#[path = "glue/opaque.rs"]
+mod opaque;
 
 use aya_ebpf::{
     bindings::xdp_action,
@@ -87,14 +90,4 @@ fn counted(ask: impl FnOnce([u64; 5]) -> bool) -> u32 {
         }
     }
     xdp_action::XDP_PASS
-}
-
-/// As in main.rs.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "license")]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
 }

@@ -4,6 +4,8 @@
 #![no_std]
 #![no_main]
 
+mod object;
+
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::{Array, ProgramArray},
@@ -87,14 +89,4 @@ const fn shuffled(number: u32, bits: u32) -> u32 {
     mixed ^= mixed >> ((bits >> 1) + 1);
     mixed = mixed.wrapping_mul(0x85eb_ca6b) & mask;
     mixed ^ (mixed >> ((bits >> 1) + 1))
-}
-
-/// The tail call is a helper for programs under a GPL-compatible licence.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "license")]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
 }

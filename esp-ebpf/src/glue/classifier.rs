@@ -1,7 +1,7 @@
 //! The rule sets in their two arrays.
 
+use super::opaque::{opaque, settled};
 use aya_ebpf::{bindings::BPF_F_MMAPABLE, btf_maps::Array, macros::btf_map};
-use core::arch::asm;
 use esp_common::{
     Selector,
     classifier::{BANK_LINES, BANK_WORDS, BANKS, Line, Lines, Words, pack, unpack},
@@ -42,23 +42,14 @@ impl Sets for Bank {
 
     #[inline(always)] // one move
     fn opaque(value: u64) -> u64 {
-        let same: u64;
-        // SAFETY: a move between registers.
-        unsafe {
-            asm!("{0} = {1}", lateout(reg) same, in(reg) value, options(pure, nomem, nostack, preserves_flags));
-        }
-        same
+        opaque(value)
     }
 
     #[inline(always)] // one load
     fn settle(value: u64) -> u64 {
-        // SAFETY: a static of this object that nobody writes.
-        value.wrapping_add(unsafe { (&raw const ZERO).read_volatile() })
+        settled(value)
     }
 }
-
-/// In memory that could be written: the verifier cannot know the value.
-static mut ZERO: u64 = 0;
 
 /// The policy that demands protection.
 #[inline(always)] // only a call

@@ -1,6 +1,10 @@
 //! The one file with raw loads from packets, but for forward.rs, which writes too.
 
-use super::{forward::forward, sad};
+use super::{
+    forward::forward,
+    opaque::{opaque, settled},
+    sad,
+};
 use aya_ebpf::{
     EbpfContext as _,
     bindings::bpf_xfrm_state,
@@ -26,9 +30,6 @@ const TAG: u32 = 4;
 
 /// `XFRM_MAX_DEPTH`: SAs that one packet can come through.
 const MAX_DEPTH: u32 = 6;
-
-/// In memory that could be written: the verifier cannot know the value.
-static mut ZERO: u32 = 0;
 
 /// `ETH_P_IP`, `ETH_P_IPV6`, `IPPROTO_TCP`.
 const IPV4: u16 = 0x0800;
@@ -122,7 +123,7 @@ impl Packet for Frame {
         if offset > MAX_OFFSET {
             return None;
         }
-        let start = opaque(self.data.wrapping_add(offset));
+        let start = opaque(self.data.wrapping_add(offset) as u64) as usize;
         if start.wrapping_add(N) > self.end {
             return None;
         }
@@ -132,9 +133,7 @@ impl Packet for Frame {
 
     #[inline(always)] // one load
     fn settle(&self, offset: u32) -> u32 {
-        // SAFETY: a static of this object that nobody writes.
-        let zero = unsafe { (&raw const ZERO).read_volatile() };
-        offset.wrapping_add(zero) & MAX_OFFSET as u32
+        settled(offset.into()) as u32 & MAX_OFFSET as u32
     }
 
     #[inline(always)] // the verifier follows the pointers
@@ -203,19 +202,6 @@ unsafe fn bytes<const N: usize>(start: usize) -> [u8; N] {
 #[inline(always)] // folds into constants
 fn chunk<const N: usize>(bytes: &mut [u8], at: usize) -> Option<&mut [u8; N]> {
     bytes.get_mut(at..)?.first_chunk_mut()
-}
-
-/// The same value, as one that the compiler cannot work out again. The verifier knows a checked pointer by the register
-/// it was computed in; LLVM would compare one sum and load from an equal second one.
-#[inline(always)] // it is one move
-pub(super) fn opaque(pointer: usize) -> usize {
-    let same: usize;
-    // SAFETY: a move between registers. An empty statement would do, but gives two line records for one instruction,
-    // which the kernel refuses.
-    unsafe {
-        core::arch::asm!("{0} = {1}", lateout(reg) same, in(reg) pointer, options(pure, nomem, nostack, preserves_flags));
-    }
-    same
 }
 
 #[inline(always)] // its result is larger than the registers that a BPF call can return

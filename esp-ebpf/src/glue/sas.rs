@@ -1,6 +1,6 @@
 //! The SAs: from a key to its line on this CPU.
 
-use super::{counters::lost, frame::opaque, shared::Shared};
+use super::{counters::lost, opaque::opaque, shared::Shared};
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, HashMap},
@@ -77,7 +77,7 @@ fn candidate(entries: [u64; ENTRIES], spi: Spi) -> u64 {
     let mut found = 0;
     for entry in entries {
         // LLVM makes a branch of what it knows to be a comparison.
-        let differs = opaque((entry & u64::from(u32::MAX) ^ spi) as usize) as u64;
+        let differs = opaque(entry & u64::from(u32::MAX) ^ spi);
         found |= entry & (differs.wrapping_sub(1) as i64 >> 63) as u64;
     }
     found
