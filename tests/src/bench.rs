@@ -9,6 +9,7 @@
 pub mod control;
 pub mod cost;
 pub mod cpu;
+mod object;
 pub mod path;
 pub mod program;
 pub mod report;

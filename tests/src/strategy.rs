@@ -5,10 +5,27 @@ use crate::{
     world::{World, only, rule},
 };
 use esp_common::{Mode, Rule, RuleAction};
-use proptest::{collection::vec, prelude::*, sample};
-use std::sync::LazyLock;
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample,
+    strategy::ValueTree as _,
+    test_runner::{RngAlgorithm, TestRng, TestRunner},
+};
+use std::{fmt::Debug, sync::LazyLock};
 
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases::all);
+
+/// Draws the same on every run.
+#[must_use]
+pub fn runner(seed: u8) -> TestRunner {
+    TestRunner::new_with_rng(ProptestConfig::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]))
+}
+
+/// One of the strategy's values.
+pub fn sample<T: Debug>(runner: &mut TestRunner, strategy: &impl Strategy<Value = T>) -> T {
+    strategy.new_tree(runner).expect("a value").current()
+}
 
 /// Any bytes.
 pub fn noise() -> impl Strategy<Value = Vec<u8>> {

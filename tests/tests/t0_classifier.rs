@@ -4,13 +4,13 @@ use esp_agent::datapath::classifier::{Full, compile};
 use esp_common::{Prefix, Rule, RuleAction, RuleTable, Selector, names::RULES};
 use esp_tests::{
     rules::{InMemory, Kind, by_classes, by_walk, firsts, rules, turn},
+    strategy::sample,
     tables::first_rule,
     world::rule,
 };
 use proptest::{
     collection::vec,
     prelude::*,
-    strategy::ValueTree as _,
     test_runner::{Config, TestRunner},
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -84,9 +84,9 @@ fn packets_are_of_all_kinds() {
     let mut runner = TestRunner::deterministic();
     let mut kinds = [0_u32; 5];
     for _ in 0..100 {
-        let rules = rules(100..=100, Kind::Wild).new_tree(&mut runner).expect("rules").current();
+        let rules = sample(&mut runner, &rules(100..=100, Kind::Wild));
         for _ in 0..20 {
-            let packet = turn().new_tree(&mut runner).expect("a turn").current().packet(&rules);
+            let packet = sample(&mut runner, &turn()).packet(&rules);
             let found = [Rule::DIR_IN | Rule::DIR_OUT, Rule::DIR_FWD].map(|dirs| {
                 let rules: Vec<_> = rules.iter().filter(|rule| rule.verdict & dirs != 0).copied().collect();
                 first_rule(&rules, &packet, 0)

@@ -22,12 +22,10 @@ use esp_tests::{
     kernel::{self, Kernel},
     netns::Netns,
     rules::{Kind, frame, rules, turn},
+    strategy::{runner, sample},
     world::{World, rule},
 };
-use proptest::{
-    strategy::{Strategy, ValueTree as _},
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-};
+use proptest::test_runner::TestRunner;
 use std::{
     collections::{BTreeSet, HashMap},
     net::Ipv4Addr,
@@ -35,15 +33,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-
-/// The same rules and frames on every run.
-fn runner(seed: u8) -> TestRunner {
-    TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]))
-}
-
-fn sample<T: std::fmt::Debug>(runner: &mut TestRunner, strategy: &impl Strategy<Value = T>) -> T {
-    strategy.new_tree(runner).expect("a value").current()
-}
 
 /// What was counted so far, on the host.
 type Hits = HashMap<GuardKey, Counter>;

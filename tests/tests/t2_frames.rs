@@ -9,10 +9,6 @@ use esp_tests::{
     strategy,
     world::{World, addr},
 };
-use proptest::{
-    strategy::{Strategy as _, ValueTree as _},
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-};
 
 #[test]
 #[ignore = "T2: root, bpf"]
@@ -123,9 +119,9 @@ fn a_flow_keeps_its_first_source_and_adds_up() -> Result<()> {
 #[ignore = "T2: root, bpf"]
 fn random_frames_end_in_the_kernel_as_on_the_host() -> Result<()> {
     const FRAMES: usize = 2_000;
-    let mut frames = runner();
+    let mut frames = strategy::runner(7);
     for constants in Constants::ALL {
-        let frame = |_| strategy::frame().new_tree(&mut frames).expect("a frame").current();
+        let frame = |_| strategy::sample(&mut frames, &strategy::frame());
         let some: Vec<_> = (0..FRAMES / Constants::ALL.len()).map(frame).collect();
         let ran = agree(constants, &some)?;
         ensure!(ran > FRAMES as u64 / 2, "only {ran} frames were taken");
@@ -167,11 +163,6 @@ fn agree(constants: Constants, frames: &[Vec<u8>]) -> Result<u64> {
     let counted: u64 = kernel.reasons()?.iter().map(|(_, _, _, counter)| counter.packets).sum();
     ensure!(counted == ran, "{ran} frames, {counted} counted");
     Ok(ran)
-}
-
-/// The same frames on every run.
-fn runner() -> TestRunner {
-    TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]))
 }
 
 #[test]

@@ -17,12 +17,10 @@ use esp_tests::{
     lab::{moved, xfrm_stat},
     link::mac,
     rules::{self, InMemory, Kind, firsts, frame},
+    strategy::{runner, sample},
     wire::Wire,
 };
-use proptest::{
-    strategy::{Strategy, ValueTree as _},
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-};
+use proptest::test_runner::TestRunner;
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -43,15 +41,10 @@ enum Fate {
     Blocked,
 }
 
-fn sample<T: std::fmt::Debug>(runner: &mut TestRunner, strategy: &impl Strategy<Value = T>) -> T {
-    strategy.new_tree(runner).expect("a value").current()
-}
-
 #[test]
 #[ignore = "T4: root, ESP"]
 fn the_kernel_finds_the_same_policy() -> Result<()> {
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[4; 32]);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let mut runner = runner(4);
     let crossing = Crossing::new()?;
     for name in ["all", "near0"] {
         crossing.router.sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "0")?;

@@ -89,8 +89,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 
 /// A tool of the release of LLVM that rustc writes profiles for: others do not read them.
 fn tool(name: &str) -> anyhow::Result<PathBuf> {
-    let version = command::query(tidy(Command::new("rustc")).arg("-vV"))?;
-    let release = toolchain::llvm(&version).context("rustc does not tell its LLVM")?;
+    let release = toolchain::llvm(&toolchain::rustc_version()?).context("rustc does not tell its LLVM")?;
     let path = PathBuf::from(format!("/usr/lib/llvm-{release}/bin/{name}"));
     if path.exists() {
         return Ok(path);

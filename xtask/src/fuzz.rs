@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Context;
 
 use crate::cargo::{cargo, executables, named, tidy};
+use crate::setup::toolchain;
 use crate::{command, workspace};
 
 /// LLVM's SanitizerCoverage with a counter in place for each branch. One unit for each crate, so that each counter stands once.
@@ -20,7 +21,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let version = command::query(tidy(Command::new("rustc")).arg("-vV"))?;
+    let version = toolchain::rustc_version()?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
     let mut build = cargo("build");
     // Where the target has a name, build scripts and macros are built without the flags.

@@ -2,6 +2,10 @@
 
 use crate::kernel::Kernel;
 use anyhow::{Result, ensure};
+use aya::{
+    TestRun as _,
+    programs::{TestRunOptions, Xdp},
+};
 use esp_common::names;
 use nix::time::{ClockId, clock_gettime};
 
@@ -80,7 +84,17 @@ fn once(kernel: &Kernel, program: &str, frame: &[u8], repeat: u32) -> Result<f64
     Ok((thread_ns()? - start) as f64 / f64::from(repeat))
 }
 
-pub(super) fn thread_ns() -> Result<i64> {
+/// The same of a program of the bench. `verdict` is what the last packet must come to.
+pub(super) fn once_of(program: &Xdp, frame: &[u8], repeat: u32, verdict: u32) -> Result<f64> {
+    let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+    let start = thread_ns()?;
+    let result = program.test_run(options)?;
+    let ns = (thread_ns()? - start) as f64 / f64::from(repeat);
+    ensure!(result.return_value == verdict, "it returned {} and not {verdict}", result.return_value);
+    Ok(ns)
+}
+
+fn thread_ns() -> Result<i64> {
     let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
     Ok(now.tv_sec() * 1_000_000_000 + now.tv_nsec())
 }

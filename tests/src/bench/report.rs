@@ -161,10 +161,15 @@ impl fmt::Display for Report {
     }
 }
 
+/// Whether a target was.
+pub(super) const fn met(is: bool) -> &'static str {
+    if is { "met" } else { "missed" }
+}
+
 impl fmt::Display for Crossed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kernel, xdp, ratio } = self;
-        let met = if ratio.median >= Self::TARGET { "met" } else { "missed" };
+        let met = met(ratio.median >= Self::TARGET);
         writeln!(
             f,
             "transit: kernel {:.0} ns, XDP {:.0} ns for a packet; {:.2} ({:.2} to {:.2}) times as many packets, {} {met}",

@@ -2,7 +2,10 @@
 
 mod asked;
 
-use super::cost::{Cost, Sampling};
+use super::{
+    cost::{Cost, Sampling},
+    report::met,
+};
 use anyhow::{Context as _, Result};
 use asked::Asked;
 use esp_common::{Prefix, Rule, RuleAction, Selector};
@@ -177,10 +180,6 @@ impl Decided {
     const fn target(&self) -> Option<f64> {
         if self.rules == 1 || matches!(self.kind, Kind::Ports) { None } else { Some(RATIO) }
     }
-}
-
-const fn met(is: bool) -> &'static str {
-    if is { "met" } else { "missed" }
 }
 
 /// As text.

@@ -3,6 +3,7 @@
 use super::{
     cost::{Cost, Sampling},
     path::{self, FIRST_SPI},
+    report::met,
     table,
     vary::{Spis, Varied},
     yardstick::{Yard, Yardsticks},
@@ -130,8 +131,7 @@ impl fmt::Display for Scaled {
                 ratio.max
             )?;
             if let Some(target) = self.target(*yard) {
-                let met = if ratio.median <= target { "met" } else { "missed" };
-                write!(f, ", {target} {met}")?;
+                write!(f, ", {target} {}", met(ratio.median <= target))?;
             }
         }
         writeln!(f)

@@ -1,6 +1,6 @@
 //! Another SPI for each packet: what a table costs when its lines are not in the cache.
 
-use super::cost::thread_ns;
+use super::{cost::once_of, object};
 use crate::kernel::Kernel;
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::{
@@ -8,7 +8,7 @@ use aya::{
     maps::{Array, ProgramArray},
     programs::{TestRunAttrs, TestRunOptions, Xdp},
 };
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
 const DRIVER: &str = "esp_vary";
 /// Bytes of an Ethernet and an IPv4 header.
@@ -52,9 +52,7 @@ impl Varied {
         header: Option<&[u8; HEADERS]>,
     ) -> Result<Self> {
         ensure!(spis.count.is_power_of_two(), "{} SPIs are no power of two", spis.count);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/esp-vary.o");
-        let object = std::fs::read(&path)
-            .with_context(|| format!("failed to read {}: run `cargo xtask build-ebpf`", path.display()))?;
+        let object = object::read("esp-vary")?;
         let bits = spis.count.trailing_zeros();
         let mut ebpf = EbpfLoader::new()
             .override_global("SPI_OFFSET", &offset, true)
@@ -110,11 +108,6 @@ impl Varied {
         let Some(aya::programs::Program::Xdp(driver)) = self.0.program(DRIVER) else {
             bail!("the driver is no XDP program");
         };
-        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
-        let start = thread_ns()?;
-        let result = driver.test_run(options)?;
-        let ns = (thread_ns()? - start) as f64 / f64::from(repeat);
-        ensure!(result.return_value == verdict, "it returned {} and not {verdict}", result.return_value);
-        Ok(ns)
+        once_of(driver, frame, repeat, verdict)
     }
 }

@@ -106,6 +106,14 @@ fn minor(version: &str) -> Option<u32> {
     version.lines().find_map(|line| line.strip_prefix("release: 1."))?.split('.').next()?.parse().ok()
 }
 
+/// What `rustc -vV` says of the one in the search path.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn rustc_version() -> anyhow::Result<String> {
+    command::query(tidied("rustc").arg("-vV"))
+}
+
 /// The release of LLVM that `rustc -vV` names.
 pub(crate) fn llvm(version: &str) -> Option<u32> {
     version.lines().find_map(|line| line.strip_prefix("LLVM version: "))?.split('.').next()?.parse().ok()

@@ -1,15 +1,18 @@
 //! The object of the bench that asks rules and tries.
 
 use super::PACKETS;
-use crate::{bench::cost::thread_ns, tables::first_rule};
+use crate::{
+    bench::{cost::once_of, object},
+    tables::first_rule,
+};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use aya::{
-    Ebpf, EbpfLoader, TestRun as _,
+    Ebpf, EbpfLoader,
     maps::{
         Array, Map, MapData,
         lpm_trie::{Key, LpmTrie},
     },
-    programs::{TestRunOptions, Xdp},
+    programs::Xdp,
 };
 use esp_agent::datapath::{
     banks::Banks,
@@ -17,7 +20,6 @@ use esp_agent::datapath::{
 };
 use esp_common::{Prefix, Rule, RuleTable, Selector, classifier::pack, names};
 use esp_datapath::policy::{Found, demands};
-use std::path::Path;
 
 const XDP_PASS: u32 = 2;
 
@@ -29,9 +31,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Loads it.
     pub(super) fn new(rules: &[Rule], packets: &[Selector]) -> Result<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/esp-select.o");
-        let object = std::fs::read(&path)
-            .with_context(|| format!("failed to read {}: run `cargo xtask build-ebpf`", path.display()))?;
+        let object = object::read("esp-select")?;
         let mut ebpf = EbpfLoader::new().load(&object).context("failed to load the object")?;
         for name in ["esp_select_none", "esp_select_rules", "esp_select_tries"] {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
@@ -72,12 +72,7 @@ impl Asked {
     /// ns of thread CPU time for one packet.
     pub(super) fn run(&self, program: &str, repeat: u32) -> Result<f64> {
         let program: &Xdp = self.ebpf.program(program).context("no such program")?.try_into()?;
-        let options = TestRunOptions { data_in: Some(&[0; 64]), repeat, ..TestRunOptions::new() };
-        let start = thread_ns()?;
-        let result = program.test_run(options)?;
-        let ns = (thread_ns()? - start) as f64 / f64::from(repeat);
-        ensure!(result.return_value == XDP_PASS, "it returned {}", result.return_value);
-        Ok(ns)
+        once_of(program, &[0; 64], repeat, XDP_PASS)
     }
 
     /// The whole list once more: as many demands as a plain walk finds.
