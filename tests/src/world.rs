@@ -25,6 +25,14 @@ pub const US6: &str = "fd00:55::1";
 pub const PEER6: &str = "fd00:66::1";
 /// A host that is neither.
 pub const OTHER: &str = "10.99.99.9";
+/// A number without an order, the same each time, and another one for each (a finaliser of MurmurHash3).
+#[must_use]
+pub const fn scattered(number: u32) -> u32 {
+    let mixed = (number ^ number >> 16).wrapping_mul(0x85eb_ca6b);
+    let mixed = (mixed ^ mixed >> 13).wrapping_mul(0xc2b2_ae35);
+    mixed ^ mixed >> 16
+}
+
 /// The tunnel of the lab's SAs.
 pub const TUNNEL: u32 = 7;
 /// The request id of the lab's SAs.

@@ -6,6 +6,7 @@ use super::{
     cost::{Cost, Sampling},
     report::met,
 };
+use crate::world::scattered;
 use anyhow::{Context as _, Result};
 use asked::Asked;
 use esp_common::{Prefix, Rule, RuleAction, Selector};
@@ -91,19 +92,12 @@ fn row(size: u32, kind: Kind, sampling: Sampling) -> Result<Decided> {
     Ok(Decided { rules: size, kind, rule, tries, ratio })
 }
 
-/// A number without an order, the same each time (a finaliser of MurmurHash3).
-const fn mixed(number: u32) -> u32 {
-    let mixed = (number ^ number >> 16).wrapping_mul(0x85eb_ca6b);
-    let mixed = (mixed ^ mixed >> 13).wrapping_mul(0xc2b2_ae35);
-    mixed ^ mixed >> 16
-}
-
 /// Bits of a network.
 const LEN: u8 = 24;
 
 /// The network of a rule's end, anywhere.
 const fn net(number: u32, end: u32) -> u32 {
-    mixed(number * 2 + end) & u32::MAX << (32 - LEN)
+    scattered(number * 2 + end) & u32::MAX << (32 - LEN)
 }
 
 /// As many `in` rules as `fwd` rules.
@@ -135,13 +129,13 @@ fn rules(size: u32, kind: Kind) -> Vec<Rule> {
 
 /// A packet from and to hosts in the networks of a rule.
 fn packet(number: u32, size: u32) -> Selector {
-    let rule = mixed(number) % size;
+    let rule = scattered(number) % size;
     let [src, dst] = [0, 1].map(|end| {
         let host = (number * 31 + end) % (1 << (32 - LEN));
         IpAddr::from(Ipv4Addr::from(net(rule, end) | host)).into()
     });
     let dport = 1_000 + (rule % 64) as u16;
-    Selector { src, dst, sport: mixed(number) as u16, dport, proto: 6, family: 4, port_mask: u16::MAX }
+    Selector { src, dst, sport: scattered(number) as u16, dport, proto: 6, family: 4, port_mask: u16::MAX }
 }
 
 /// Of the cost beside that of two tries.
