@@ -5,12 +5,12 @@ use crate::datapath::{DatapathError, maps::Maps, read};
 use crate::picture::Picture;
 use crate::plan::text::{mode_name, suite_text};
 use crate::snapshot::{
-    AgentHealth, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState,
-    Sequence, Snapshot, TcMode, TunnelRow, XdpMode,
+    AgentHealth, CpuRow, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow,
+    SaState, Sequence, Snapshot, TcMode, TunnelRow, XdpMode,
 };
 use crate::state::State;
 use crate::xfrm::model::{ESP, ObservedSa, SaDir};
-use esp_common::{Direction, Guard, IfaceSlot, Mode};
+use esp_common::{Direction, Guard, IfaceSlot, Mode, Settings};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,21 +26,22 @@ pub fn snapshot(
     alive: bool,
 ) -> Result<Snapshot, DatapathError> {
     let now_ns = clock::monotonic_ns();
-    let slots = read::slots(maps)?;
+    let (slots, settings) = (read::slots(maps)?, read::settings(maps)?);
     let names: HashMap<u32, String> =
         slots.iter().map(|(index, slot)| (*index, slot.name().to_owned())).collect();
     Ok(Snapshot {
         now_ns,
         now_s: clock::unix_s(),
         agent: alive.then(|| health(state, now_ns)),
-        ifaces: slots.iter().map(|(_, slot)| iface(slot, state)).collect(),
-        guards: guards(maps, state, now_ns)?,
+        ifaces: slots.iter().map(|(_, slot)| iface(slot, state, settings.steer == 1)).collect(),
+        guards: guards(&settings, state, now_ns),
         flows: flows(maps, &names, picture, state)?,
         reasons: reasons(maps, &names)?,
         guard_hits: guard_hits(maps, picture, state)?,
         xfrm_stat: Some(read::xfrm_stat(maps)?).filter(|rows| !rows.is_empty()),
         tunnels: tunnels(maps)?,
         rotations: state.rotations.clone(),
+        cpus: cpus(maps, state)?,
         sas: count_sas(picture),
         lints: Vec::new(),
         sa_list: picture.sas.values().map(|sa| detail(sa, state)).collect(),
@@ -72,29 +73,33 @@ fn health(state: &State, now_ns: u64) -> AgentHealth {
             repairs_ok: state.repairs_ok,
             repairs_failed: state.repairs_failed,
         },
+        idle_cpus: state.steer.idle.clone(),
+        moved: state.steer.moved,
+        stayed: state.steer.stayed,
     }
 }
 
-fn iface(slot: &IfaceSlot, state: &State) -> IfaceRow {
+fn iface(slot: &IfaceSlot, state: &State, steers: bool) -> IfaceRow {
     let name = slot.name().to_owned();
+    let note = state.iface_notes.get(&name).map(String::as_str).filter(|note| !note.is_empty());
+    let unsteered = (steers && slot.xdp == 0).then_some("without XDP its ESP goes to no other CPU");
     IfaceRow {
         ifindex: slot.ifindex,
         present: nix::net::if_::if_nametoindex(name.as_str()).is_ok_and(|index| index == slot.ifindex),
         attached: slot.attached == 1,
         xdp: XdpMode::of(slot),
         tc: TcMode::of(slot),
-        note: state.iface_notes.get(&name).cloned().unwrap_or_default(),
+        note: note.into_iter().chain(unsteered).collect::<Vec<_>>().join("; "),
         name,
     }
 }
 
-fn guards(maps: &Maps, state: &State, now_ns: u64) -> Result<Guards, DatapathError> {
-    let settings = read::settings(maps)?;
-    Ok(Guards {
+fn guards(settings: &Settings, state: &State, now_ns: u64) -> Guards {
+    Guards {
         modes: Guard::ALL.map(|guard| settings.mode(guard)),
         trusted: settings.trusted(now_ns),
         disabled: state.disabled.clone(),
-    })
+    }
 }
 
 fn flows(
@@ -161,6 +166,20 @@ fn tunnels(maps: &Maps) -> Result<Vec<TunnelRow>, DatapathError> {
         bytes: counter.bytes,
     });
     Ok(rows.collect())
+}
+
+fn cpus(maps: &Maps, state: &State) -> Result<Vec<CpuRow>, DatapathError> {
+    let row = |row: read::CpuRow| CpuRow {
+        cpu: row.cpu,
+        sas: row.sas,
+        queue: row.queue,
+        handed: row.passed.handed,
+        arrived: row.passed.arrived,
+        dropped: row.passed.refused,
+        waiting: row.passed.waiting(),
+        busy_permille: state.steer.busy.get(&row.cpu).copied(),
+    };
+    Ok(read::cpus(maps)?.into_iter().map(row).collect())
 }
 
 fn count_sas(picture: &Picture) -> Vec<SaRow> {

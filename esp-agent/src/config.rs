@@ -27,6 +27,9 @@
 //! [transit]                           # ESP that crosses this router, between the interfaces of the agent
 //! forward = true                      # at XDP, past the stack and its filters; default: false
 //! flows = "all"                       # default; or "known": those of SAs alone
+//! [steer]                             # SAs on CPUs of their own, at XDP; default: decrypted where they are received
+//! cpus = "2-5"                        # each SA on one of these, or on that which `cpu` of its [[sa]] names
+//! queue = 2048                        # default: packets that wait for a CPU at most
 //!
 //! [[tunnel]]
 //! name = "site-b"                     # at most 63 bytes, a label in metrics
@@ -122,7 +125,7 @@ mod valid;
 pub use desired::{Desired, KeyedSa, NamedPart, NamedPolicy, NoDevice};
 pub use lint::{Lint, LintCode};
 pub use report::{ConfigError, ConfigErrors};
-pub use valid::{GuardModes, Reconcile, Sizes, Tunnel};
+pub use valid::{GuardModes, Reconcile, Sizes, Steer, Tunnel};
 
 use crate::stitch::Rule;
 use crate::xfrm::model::DefaultPolicy;
@@ -161,6 +164,8 @@ pub struct Config {
     pub sampling: Sampling,
     /// Which ESP is forwarded without the stack.
     pub transit: Transit,
+    /// Which CPUs decrypt, if not those that receive.
+    pub steer: Option<Steer>,
     /// `[[tunnel]]`, with what was derived.
     pub tunnels: Vec<Tunnel>,
     /// `[[sa]]`.
@@ -257,6 +262,7 @@ fn build(raw: RawConfig, report: &Report) -> Config {
         budgets: raw.budgets,
         sampling: raw.sampling,
         transit: raw.transit,
+        steer: raw.steer,
         tunnels: tunnels.into_iter().map(|placed| placed.tunnel).collect(),
         sas: sas.into_iter().map(|sa| sa.value).collect(),
         policies: policies.into_iter().map(|policy| policy.value).collect(),
@@ -324,6 +330,7 @@ impl Default for Config {
             budgets: Budgets::default(),
             sampling: raw::budget::DEFAULT_SAMPLING,
             transit: Transit::Off,
+            steer: None,
             tunnels: Vec::new(),
             sas: Vec::new(),
             policies: Vec::new(),

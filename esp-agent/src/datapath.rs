@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub mod banks;
+pub mod behind;
 pub mod classifier;
 pub mod clock;
 pub mod clsact;
@@ -12,7 +13,7 @@ mod error;
 pub mod fill;
 pub mod flat;
 pub mod ghosts;
-mod grace;
+pub(crate) mod grace;
 pub mod image;
 mod in_force;
 pub mod inner;
@@ -22,6 +23,7 @@ pub mod mapped;
 pub mod maps;
 pub mod object;
 pub mod pins;
+pub mod queues;
 pub mod ranges;
 pub mod read;
 pub mod resize;

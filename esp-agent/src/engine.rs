@@ -5,6 +5,7 @@ mod react;
 mod reconcile;
 mod reload;
 mod rotate;
+mod steer;
 
 use crate::clock;
 use crate::config::Config;
@@ -34,6 +35,7 @@ use esp_common::LEASE_NS;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+pub use steer::Lanes;
 use tokio::signal::unix::Signal;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -90,6 +92,8 @@ pub struct Engine {
     pub complete_ns: u64,
     /// Not ready before that is so for the first time since the programs were attached.
     pub incomplete: Option<Holder>,
+    /// CPUs of SAs.
+    pub lanes: Lanes,
     /// What scrapes read.
     pub shared: Shared,
     /// Logs of a debug object.
@@ -146,6 +150,9 @@ impl Engine {
                 change
             })
         };
+        if let Some(change) = &change {
+            self.open_queues(change.sas.values())?;
+        }
         match change {
             Some(change) if self.filler.patch(&change)? => Ok(()),
             Some(_) | None => self.refresh(),
@@ -164,7 +171,9 @@ impl Engine {
             picture.shown();
             image
         };
+        self.open_queues(image.sas.values())?;
         let notes = self.filler.fill(&image)?;
+        let steer = u8::from(self.filler.steering().is_on());
         let complete = !notes.iter().any(|note| note.starts_with(FULL));
         let Config { guard, wire, budgets, sampling, transit, .. } = self.config;
         self.filler.set(|settings| {
@@ -173,6 +182,7 @@ impl Engine {
             settings.budgets = budgets;
             settings.sampling = sampling;
             settings.transit = transit.as_raw();
+            settings.steer = steer;
             settings.synced = u32::from(complete);
         })?;
         self.renew()?;
@@ -254,12 +264,16 @@ impl Engine {
                     let observed = self.observe()?;
                     self.reconcile(observed)?;
                 }
+                () = sleep_until(self.lanes.due.unwrap_or_else(Instant::now)), if self.lanes.due.is_some() => {
+                    self.look_at_queues()?;
+                }
                 Some(call) = calls.recv() => self.on_call(call),
                 () = sleep(self.rotation_wait().unwrap_or_default()), if self.rotation_wait().is_some() => {
                     self.advance_rotations();
                 }
                 _ = beat.tick() => {
                     self.advance_rotations();
+                    self.steer()?;
                     self.beat();
                 }
                 _ = mirror.tick() => self.mirror()?,

@@ -2,6 +2,7 @@
 //!
 //! Counters are read at scrape time and never added up here, so that they go on across restarts of the agent.
 
+mod cpus;
 pub mod names;
 pub mod render;
 mod sequences;

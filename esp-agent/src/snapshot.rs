@@ -8,6 +8,7 @@ use crate::rotation::RotationRow;
 use crate::state::{DriftCount, DriftRow};
 use crate::tombstone::Tombstone;
 use esp_common::{Action, Direction, Guard, Hook, IfaceSlot, Mode, Reason, Spi, sequence::Sight};
+use serde::Serialize;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub tunnels: Vec<TunnelRow>,
     /// Tunnels whose keys are not the configuration's.
     pub rotations: Vec<RotationRow>,
+    /// CPUs that decrypt SAs.
+    pub cpus: Vec<CpuRow>,
     /// How many SAs there are.
     pub sas: Vec<SaRow>,
     /// The SAs one by one.
@@ -176,6 +179,27 @@ pub struct TunnelRow {
     pub packets: u64,
     /// Bytes of frames.
     pub bytes: u64,
+}
+
+/// A CPU that packets of SAs are handed to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CpuRow {
+    /// Its number.
+    pub cpu: u32,
+    /// SAs that it decrypts.
+    pub sas: u64,
+    /// Packets that one of its queues holds at most.
+    pub queue: u32,
+    /// Packets that were handed to it.
+    pub handed: u64,
+    /// Packets that have arrived.
+    pub arrived: u64,
+    /// Packets that found its queue full.
+    pub dropped: u64,
+    /// Packets that are on their way.
+    pub waiting: u64,
+    /// Thousandths of the last second that it was busy, if an agent told.
+    pub busy_permille: Option<u32>,
 }
 
 /// State of an SA.
@@ -376,6 +400,12 @@ pub struct AgentHealth {
     pub udp: Vec<UdpRow>,
     /// What others have undone.
     pub drift: DriftHealth,
+    /// CPUs of the configuration that do not run.
+    pub idle_cpus: Vec<u32>,
+    /// Times that an SA has changed its CPU.
+    pub moved: u64,
+    /// Times that one should have, and did not pause.
+    pub stayed: u64,
 }
 
 /// SAs and policies of ours that others have undone.

@@ -68,10 +68,26 @@ pub struct State {
     pub tombstones: Vec<Tombstone>,
     /// Events of the kernel, by kind.
     pub events: BTreeMap<String, u64>,
+    /// CPUs that decrypt.
+    pub steer: Steered,
     /// How long the last full reading of SAs and policies took, ns.
     pub read_ns: u64,
     /// How long the last change took from its first event to the maps, ns.
     pub update_ns: u64,
+}
+
+/// What became of CPUs that decrypt, and of SAs that should change theirs.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Steered {
+    /// Thousandths of the last second that a CPU was busy.
+    pub busy: BTreeMap<u32, u32>,
+    /// CPUs of the configuration that do not run.
+    pub idle: Vec<u32>,
+    /// Times that an SA has moved.
+    pub moved: u64,
+    /// Times that one stayed because it did not pause.
+    pub stayed: u64,
 }
 
 /// An object that is not as the configuration wants it.

@@ -18,6 +18,7 @@ pub mod flow;
 pub mod guard;
 pub mod hook;
 pub mod iface;
+pub mod lane;
 pub mod names;
 #[cfg(feature = "user")]
 mod pod;

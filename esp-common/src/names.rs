@@ -10,6 +10,14 @@ pub const PROG_TC_IN: &str = "esp_tc_in";
 pub const PROG_TC_OUT: &str = "esp_tc_out";
 /// An XDP program that does nothing: the baseline of the benchmarks.
 pub const PROG_EMPTY: &str = "esp_empty";
+/// The program on the CPU that packets are handed to.
+pub const PROG_CPU: &str = "esp_cpu";
+/// The same, of frames that came through [`PROG_XDP_FRAGS`].
+pub const PROG_CPU_FRAGS: &str = "esp_cpu_frags";
+/// The program that counts what found no room in a CPU's queue.
+pub const PROG_FULL: &str = "esp_full";
+/// The program that counts what could not be handed over for other reasons.
+pub const PROG_REFUSED: &str = "esp_refused";
 /// A TC program that is never attached: it tells what time jiffies have.
 pub const PROG_CLOCK: &str = "esp_clock";
 /// Where in its frame [`PROG_CLOCK`] leaves jiffies, then ns of CLOCK_MONOTONIC: u64 each, native-endian.
@@ -67,11 +75,24 @@ pub const MAP_SAMPLES: &str = "SAMPLES";
 pub const MAP_SAMPLE_BUDGET: &str = "SAMPLE_BUDGET";
 /// Interfaces that transit may leave by, by their index.
 pub const MAP_PORTS: &str = "PORTS";
+/// One word for each slot of `SA_LINES`: [`crate::lane::Lane`], the CPU of its SA.
+pub const MAP_LANES: &str = "LANES";
+/// CPUs that packets are handed to, by their number. A map serves programs for frames of one buffer or of several, not both
+/// (`xdp_has_frags` in `bpf_prog_map_compatible`, Linux 5.18).
+pub const MAP_CPUS: &str = "CPUS";
+/// The same for [`PROG_XDP_FRAGS`].
+pub const MAP_CPUS_FRAGS: &str = "CPUS_FRAGS";
+/// [`crate::lane::queue`] to u64, per CPU: packets handed to a queue.
+pub const MAP_HANDED: &str = "HANDED";
+/// The same: packets that a queue had no room for.
+pub const MAP_REFUSED: &str = "REFUSED";
+/// The same: packets that came out of a queue.
+pub const MAP_ARRIVED: &str = "ARRIVED";
 /// [`LOST_FLOWS`] and its like to u64, per CPU: what could not be counted in its own place.
 pub const MAP_LOST: &str = "LOST";
 
 /// All maps, in the order in which `status` lists them.
-pub const MAPS: [&str; 26] = [
+pub const MAPS: [&str; 32] = [
     MAP_SETTINGS,
     MAP_SA_INDEX,
     MAP_SA_LINES,
@@ -98,6 +119,12 @@ pub const MAPS: [&str; 26] = [
     MAP_SAMPLES,
     MAP_SAMPLE_BUDGET,
     MAP_PORTS,
+    MAP_LANES,
+    MAP_CPUS,
+    MAP_CPUS_FRAGS,
+    MAP_HANDED,
+    MAP_REFUSED,
+    MAP_ARRIVED,
 ];
 
 /// Constant of the object: the interface's slot.
@@ -109,8 +136,15 @@ pub const GLOBAL_NO_ETHERNET: &str = "NO_ETHERNET";
 /// Constant of the object: the MAC address of the interface, and two zero bytes.
 pub const GLOBAL_MAC: &str = "MAC";
 
+/// Constant of the object: the id of [`MAP_CPUS`] for [`PROG_FULL`] and [`PROG_REFUSED`].
+pub const GLOBAL_CPUS_ID: &str = "CPUS_ID";
+/// The same of [`MAP_CPUS_FRAGS`].
+pub const GLOBAL_CPUS_FRAGS_ID: &str = "CPUS_FRAGS_ID";
+
 /// Interfaces that one agent can have.
 pub const IFACES: u32 = 8;
+/// CPUs by default; the maps are made anew with the number of those that there can be.
+pub const CPUS: u32 = 64;
 /// SAs by default; the maps are made anew with the configured size.
 pub const SAS: u32 = 16_384;
 /// Peers that have a budget.

@@ -46,8 +46,10 @@ pub struct Settings {
     pub sampling: Sampling,
     /// [`crate::Transit::as_raw`].
     pub transit: u8,
+    /// 1 while SAs may have CPUs of their own ([`crate::lane`]).
+    pub steer: u8,
     /// Zero.
-    pub pad: [u8; 7],
+    pub pad: [u8; 6],
 }
 
 impl Settings {

@@ -1,7 +1,7 @@
 //! Which ESP flow a packet belongs to, and whether an SA stands behind it.
 
 use crate::{
-    Packet, Place, Purse, Tables,
+    Outcome, Packet, Place, Purse, Tables,
     parse::{Esp, Ip, Upper},
 };
 use esp_common::{Budgets, Direction, FlowKey, Reason, SeenKey};
@@ -14,11 +14,11 @@ pub fn inbound<P: Packet, T: Tables>(
     place: &Place<'_>,
     ip: &Ip,
     upper: &Upper,
-) -> Reason {
+) -> Outcome {
     let (esp, to_port) = match *upper {
         Upper::Esp(esp) => (esp, true),
         Upper::EspInUdp { esp, to_port } => (esp, to_port),
-        Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => return plain(upper),
+        Upper::Ike | Upper::Keepalive | Upper::Fragment | Upper::Other => return plain(upper).into(),
     };
     let spi = esp.spi;
     let reason = match seen(tables, place, packet.len(), ip, esp, Direction::In, to_port) {
@@ -44,23 +44,23 @@ pub fn inbound<P: Packet, T: Tables>(
         && place.settings.trusted(place.now_ns)
         && !tables.spend(Purse::Unknown, unknown_ns, burst_ns, place.now_ns)
     {
-        return Reason::UnknownBudget;
+        return Reason::UnknownBudget.into();
     }
-    reason
+    reason.into()
 }
 
 /// ESP of an SA, unless its peer or it has no budget left. The peer is asked first: what is dropped for it must not cost
 /// the SA anything.
 #[inline(always)] // two compares where there are no budgets
-fn within_budget<T: Tables>(tables: &T, place: &Place<'_>, ip: &Ip, sa: T::Sa) -> Reason {
+fn within_budget<T: Tables>(tables: &T, place: &Place<'_>, ip: &Ip, sa: T::Sa) -> Outcome {
     let Budgets { sa_ns, peer_ns, burst_ns, .. } = place.settings.budgets;
     if peer_ns != 0 && !tables.spend(Purse::Peer(&ip.src), peer_ns, burst_ns, place.now_ns) {
-        return Reason::PeerBudget;
+        return Reason::PeerBudget.into();
     }
     if sa_ns != 0 && !tables.spend(Purse::Sa(sa), sa_ns, burst_ns, place.now_ns) {
-        return Reason::SaBudget;
+        return Reason::SaBudget.into();
     }
-    Reason::EspKnown
+    Outcome::known(tables.slot(sa))
 }
 
 /// A packet at TC ingress that XDP has judged: only its kind still matters.

@@ -14,3 +14,4 @@ mod samples;
 mod sas;
 mod search;
 mod shared;
+pub(crate) mod steer;

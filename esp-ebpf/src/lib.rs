@@ -18,6 +18,7 @@ pub mod parse;
 pub mod pipeline;
 pub mod policy;
 pub mod sequence;
+pub mod steer;
 pub mod tables;
 pub mod transit;
 pub mod verdict;

@@ -12,6 +12,8 @@ pub struct Outcome {
     pub policy: u32,
     /// The packet's headers, where they were read.
     pub ip: Option<Ip>,
+    /// Where its SA stands in the table, plus one; 0 is none that may have it decrypted.
+    pub place: u32,
 }
 
 impl Outcome {
@@ -21,11 +23,25 @@ impl Outcome {
     pub const fn of(self, ip: &Ip) -> Self {
         Self { ip: Some(*ip), ..self }
     }
+
+    /// ESP of the SA in this slot of the table.
+    #[inline(always)] // two registers
+    #[must_use]
+    pub const fn known(slot: u32) -> Self {
+        Self { reason: Reason::EspKnown, policy: 0, ip: None, place: slot.wrapping_add(1) }
+    }
+
+    /// Where its SA stands in the table.
+    #[inline(always)] // a compare
+    #[must_use]
+    pub const fn slot(&self) -> Option<u32> {
+        self.place.checked_sub(1)
+    }
 }
 
 impl From<Reason> for Outcome {
     #[inline(always)] // two registers
     fn from(reason: Reason) -> Self {
-        Self { reason, policy: 0, ip: None }
+        Self { reason, policy: 0, ip: None, place: 0 }
     }
 }

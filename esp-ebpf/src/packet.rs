@@ -38,6 +38,9 @@ pub trait Packet {
     /// later. `None` where the kernel cannot be asked.
     fn kernel_has(&self, dst: &Addr, spi: Spi) -> Option<bool>;
 
+    /// Hands it to the CPU of the SA in a slot of the table. False leaves it here: that SA has none.
+    fn hand(&self, slot: u32) -> bool;
+
     /// Sends it on by the kernel's routes, without the stack. False leaves it unchanged, for the stack: it is no plain
     /// case, or its route leads where we may not send.
     fn forward(&self, ip: &Ip) -> bool;

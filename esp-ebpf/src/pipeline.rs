@@ -1,6 +1,8 @@
 //! Inspect, decide, count: one entry for each hook, one exit for all.
 
-use crate::{Link, Outcome, Packet, Tables, classify, parse, parse::Fragmented, policy, transit, verdict};
+use crate::{
+    Link, Outcome, Packet, Tables, classify, parse, parse::Fragmented, policy, steer, transit, verdict,
+};
 use esp_common::{Action, GuardKey, Hook, Mode, Reason, Sample, Settings};
 
 /// Where a program stands, and what it was told.
@@ -43,7 +45,7 @@ pub fn tc_egress<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>
 fn inspect_outer<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Result<Outcome, Reason> {
     let ip = parse::ip(packet, place.link)?;
     let upper = parse::upper(packet, &ip, &place.settings.wire)?;
-    Ok(Outcome::from(classify::inbound(packet, tables, place, &ip, &upper)).of(&ip))
+    Ok(classify::inbound(packet, tables, place, &ip, &upper).of(&ip))
 }
 
 #[inline(always)] // as above
@@ -57,7 +59,7 @@ fn inspect_ingress<P: Packet, T: Tables>(
         return Ok(policy::inner(packet, tables, place, &ip, &sa).of(&ip));
     }
     let reason = match parse::upper(packet, &ip, &place.settings.wire) {
-        Ok(upper) if place.outer_at_tc => classify::inbound(packet, tables, place, &ip, &upper),
+        Ok(upper) if place.outer_at_tc => classify::inbound(packet, tables, place, &ip, &upper).reason,
         Ok(upper) => classify::judged(tables, &ip, &upper),
         // A broken payload does not make the packet any less clear text.
         Err(reason) => reason,
@@ -97,13 +99,14 @@ fn finish<P: Packet, T: Tables>(
             GuardKey { policy: outcome.policy, guard: guard.as_raw(), mode: mode.as_raw(), pad: [0; 2] };
         tables.count_guard(&key, packet.len());
     }
-    let action =
-        if hook == Hook::Xdp && action == Action::Pass && transit::forwarded(packet, tables, place, &outcome)
-        {
-            Action::Redirect
-        } else {
-            action
-        };
+    let action = if hook == Hook::Xdp
+        && action == Action::Pass
+        && (transit::forwarded(packet, tables, place, &outcome) || steer::handed(packet, place, &outcome))
+    {
+        Action::Redirect
+    } else {
+        action
+    };
     tables.count_reason(hook, outcome.reason, action, packet.len());
     if action == Action::Drop {
         tell(packet, tables, place, hook, &outcome);

@@ -1,5 +1,6 @@
 //! One entry for each hook.
 
 mod clock;
+mod cpumap;
 mod tc;
 mod xdp;

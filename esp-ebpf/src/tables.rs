@@ -24,6 +24,9 @@ pub trait Tables {
     /// The SA of (destination, SPI).
     fn sa(&self, key: &FlowKey) -> Option<Self::Sa>;
 
+    /// Its place in the table.
+    fn slot(&self, sa: Self::Sa) -> u32;
+
     /// The tunnel of an SA; 0 is none.
     fn tunnel(&self, sa: Self::Sa) -> u32;
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader, TestRun as _,
     maps::xdp::DevMapHash,
-    programs::{SchedClassifier, TestRunOptions, Xdp, XdpMode},
+    programs::{RawTracePoint, SchedClassifier, TestRunOptions, Xdp, XdpMode},
 };
 use beside::Beside;
 use esp_agent::{
@@ -73,12 +73,17 @@ impl Kernel {
         load::size(&mut loader, sizes)?;
         let mut ebpf =
             loader.load(esp_agent::datapath::object::bytes()?).context("failed to load the object")?;
-        for name in [names::PROG_XDP, names::PROG_XDP_FRAGS, names::PROG_EMPTY] {
+        for name in XDP_PROGRAMS {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("failed to load {name}"))?;
         }
         for name in [names::PROG_TC_IN, names::PROG_TC_OUT, names::PROG_CLOCK] {
             let program: &mut SchedClassifier =
+                ebpf.program_mut(name).context("no such program")?.try_into()?;
+            program.load().with_context(|| format!("failed to load {name}"))?;
+        }
+        for name in [names::PROG_FULL, names::PROG_REFUSED] {
+            let program: &mut RawTracePoint =
                 ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("failed to load {name}"))?;
         }
@@ -164,6 +169,10 @@ pub fn takes(hook: Hook, frame: &[u8]) -> bool {
     };
     (shortest..=3_000).contains(&frame.len())
 }
+
+/// All programs of this kind.
+const XDP_PROGRAMS: [&str; 5] =
+    [names::PROG_XDP, names::PROG_XDP_FRAGS, names::PROG_CPU, names::PROG_CPU_FRAGS, names::PROG_EMPTY];
 
 /// `enum xdp_action`.
 const XDP_DROP: u32 = 1;

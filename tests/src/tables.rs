@@ -43,6 +43,11 @@ impl Packet for Bytes<'_> {
         Some(self.in_sad?.contains(&FlowKey::new(*dst, spi)))
     }
 
+    /// There are other CPUs in a kernel alone.
+    fn hand(&self, _: u32) -> bool {
+        false
+    }
+
     /// There are routes in a kernel alone.
     fn forward(&self, _: &Ip) -> bool {
         false
@@ -146,6 +151,10 @@ impl Tables for Memory {
 
     fn sa(&self, key: &FlowKey) -> Option<SaEntry> {
         self.world.sas.get(key).filter(|_| !key.spi.is_zero()).copied()
+    }
+
+    fn slot(&self, _: SaEntry) -> u32 {
+        0
     }
 
     fn tunnel(&self, sa: SaEntry) -> u32 {

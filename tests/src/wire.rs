@@ -79,12 +79,21 @@ impl Wire {
     /// # Errors
     /// When the interface is gone, or the kernel had to leave frames out.
     pub fn drain(&self) -> Result<Vec<Received>> {
+        let all = self.drain_lossy()?;
+        let lost = self.lost()?;
+        ensure!(lost == 0, "{lost} frames found no room in the receive buffer of {}", self.iface);
+        Ok(all)
+    }
+
+    /// The same, of what the kernel had room for.
+    ///
+    /// # Errors
+    /// When the interface is gone.
+    pub fn drain_lossy(&self) -> Result<Vec<Received>> {
         let mut all = Vec::new();
         while let Some(received) = self.next(MsgFlags::MSG_DONTWAIT)? {
             all.push(received);
         }
-        let lost = self.lost()?;
-        ensure!(lost == 0, "{lost} frames found no room in the receive buffer of {}", self.iface);
         Ok(all)
     }
 

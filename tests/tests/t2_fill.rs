@@ -33,7 +33,7 @@ fn with_maps(work: impl FnOnce(&Pins) -> Result<()> + Send) -> Result<()> {
 }
 
 fn sas(spis: impl IntoIterator<Item = u32>, tunnel: &str) -> BTreeMap<FlowKey, SaImage> {
-    let sa = SaImage { tunnel: tunnel.to_owned(), flags: SaEntry::OFFLOADED };
+    let sa = SaImage { tunnel: tunnel.to_owned(), flags: SaEntry::OFFLOADED, ..SaImage::default() };
     spis.into_iter().map(|spi| (FlowKey::new(addr(US), Spi::new(spi)), sa.clone())).collect()
 }
 
@@ -56,7 +56,7 @@ fn held(filler: &Filler) -> Result<Image> {
     let mut image = Image::default();
     for (key, sa) in filler.table().keys().filter_map(|key| Some((*key, filler.table().get(key)?))) {
         let tunnel = maps.tunnel_names.get(&sa.tunnel, 0)?.as_str().to_owned();
-        image.sas.insert(key, SaImage { tunnel, flags: sa.flags });
+        image.sas.insert(key, SaImage { tunnel, flags: sa.flags, ..SaImage::default() });
     }
     for addr in maps.locals.keys() {
         image.locals.insert(addr?);

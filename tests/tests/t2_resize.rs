@@ -115,7 +115,7 @@ fn a_smaller_map_takes_what_it_can_hold() -> Result<()> {
 fn agent(pins: &Pins, sizes: &Sizes, spis: &[u32]) -> Result<BTreeMap<SeenKey, u64>> {
     load::maps(pins, sizes)?;
     let mut filler = Filler::open(Maps::open(pins)?)?;
-    let sa = SaImage { tunnel: "site-b".into(), flags: 0 };
+    let sa = SaImage { tunnel: "site-b".into(), ..SaImage::default() };
     let sas = spis.iter().map(|spi| (FlowKey::new(addr(US), Spi::new(*spi)), sa.clone())).collect();
     let notes = filler.fill(&Image { sas, ..Image::default() })?;
     ensure!(notes.is_empty(), "{notes:?}");

@@ -4,7 +4,7 @@ use crate::cli::{Global, Run};
 use crate::config::Config;
 use crate::control::server::Control;
 use crate::datapath::{attach, fill::Filler, load, maps::Maps, upgrade};
-use crate::engine::{Drift, Engine};
+use crate::engine::{Drift, Engine, Lanes};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::metrics::serve::{Limits, serve};
@@ -219,6 +219,7 @@ fn prepare(
         rotations,
         rotation_behind: false,
         drift: Drift::default(),
+        lanes: Lanes::default(),
         boot_id,
         path: args.config,
         mode: args.attach,

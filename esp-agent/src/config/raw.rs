@@ -7,6 +7,7 @@ mod name;
 pub(super) mod policy;
 pub(super) mod sa;
 pub(super) mod sa_options;
+mod steer;
 pub(super) mod tunnel;
 pub(super) mod unprotected;
 mod wire;
@@ -15,7 +16,7 @@ use super::key::KeyStore;
 use super::report::{At, Located};
 use super::scalar;
 use super::section::Section;
-use super::valid::{GuardModes, Reconcile, Sizes};
+use super::valid::{GuardModes, Reconcile, Sizes, Steer};
 use crate::stitch::Rule;
 use crate::xfrm::model::{DefaultPolicy, PolicyAction};
 use esp_common::names::IFACES;
@@ -46,6 +47,7 @@ pub(super) struct RawConfig {
     pub(super) budgets: Budgets,
     pub(super) sampling: Sampling,
     pub(super) transit: Transit,
+    pub(super) steer: Option<Steer>,
 }
 
 impl RawConfig {
@@ -71,6 +73,7 @@ impl RawConfig {
             budgets: budget::read(&mut root),
             sampling: budget::read_samples(&mut root),
             transit: read_transit(&mut root),
+            steer: steer::read(&mut root),
         };
         root.finish();
         raw

@@ -3,6 +3,7 @@
 use super::desired::{KeyedSa, NamedPart, NamedPolicy};
 use crate::xfrm::model::{Mode as SaMode, Net};
 use esp_common::{Guard, Mode, names};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -97,6 +98,15 @@ impl Default for Sizes {
     fn default() -> Self {
         Self { sas: names::SAS, flows: names::FLOWS, ghosts: names::GHOSTS }
     }
+}
+
+/// Which CPUs decrypt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Steer {
+    /// The CPUs, one at least.
+    pub cpus: BTreeSet<u32>,
+    /// Packets that wait for one of them at most, on their way there.
+    pub queue: u32,
 }
 
 /// A tunnel and what was derived from it.

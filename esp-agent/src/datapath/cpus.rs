@@ -1,24 +1,36 @@
-//! How many runs a flat array of counters has.
+//! Which CPUs there are.
 
 use super::DatapathError;
-use std::path::Path;
+use crate::cpu_list;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
+const DIR: &str = "/sys/devices/system/cpu";
 
-/// One more than the highest number that a CPU of this machine can have, now or after one is plugged in.
+/// One more than the highest number that a CPU of this machine can have: so many runs has a flat array of counters.
 ///
 /// Errors: the kernel does not tell.
 pub fn count() -> Result<u32, DatapathError> {
-    let text = std::fs::read_to_string(POSSIBLE).map_err(|source| DatapathError::Pin {
-        what: "read",
-        path: Path::new(POSSIBLE).into(),
-        source,
-    })?;
-    // A list of ranges in rising order, such as `0-3,8`.
-    let last = text.trim().rsplit([',', '-']).next().and_then(|number| number.parse::<u32>().ok());
-    last.map(|number| number + 1).ok_or_else(|| DatapathError::Pin {
-        what: "understand",
-        path: Path::new(POSSIBLE).into(),
-        source: std::io::ErrorKind::InvalidData.into(),
-    })
+    Ok(possible()?.last().map_or(0, |last| last + 1))
+}
+
+/// All that there can be, now or after one is plugged in.
+///
+/// Errors: the kernel does not tell.
+pub fn possible() -> Result<BTreeSet<u32>, DatapathError> {
+    list("possible")
+}
+
+/// Those that run now.
+///
+/// Errors: the kernel does not tell.
+pub fn online() -> Result<BTreeSet<u32>, DatapathError> {
+    list("online")
+}
+
+fn list(name: &str) -> Result<BTreeSet<u32>, DatapathError> {
+    let path: PathBuf = Path::new(DIR).join(name);
+    let failed = |what, source| DatapathError::Pin { what, path: path.clone(), source };
+    let text = std::fs::read_to_string(&path).map_err(|source| failed("read", source))?;
+    cpu_list::parse(&text).map_err(|error| failed("understand", std::io::Error::other(error)))
 }

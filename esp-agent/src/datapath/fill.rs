@@ -9,7 +9,10 @@ use super::{
     table::{Beside, Table, annex},
     tunnels::Tunnels,
 };
-use esp_common::{Addr, FlowKey, InnerKey, Rule, RuleRange, RuleTable, SaEntry, SeenKey, Settings, names};
+use crate::steer::Steering;
+use esp_common::{
+    Addr, FlowKey, InnerKey, Rule, RuleRange, RuleTable, SaEntry, SeenKey, Settings, lane::Lane, names,
+};
 use std::collections::{BTreeMap, HashSet};
 
 /// Keeps what the maps hold, so that a change costs what it changes.
@@ -18,6 +21,7 @@ pub struct Filler {
     tunnels: Tunnels,
     ranges: Ranges,
     table: Table,
+    steering: Steering,
     locals: BTreeMap<Addr, u32>,
     inner: BTreeMap<InnerKey, RuleRange>,
     rules_in: InForce,
@@ -40,6 +44,7 @@ impl Filler {
             tunnels: Tunnels::read(&maps)?,
             ranges: Ranges::found(inner.values().copied()),
             table: table(&mut maps)?,
+            steering: Steering::default(),
             locals: maps.locals.iter().collect::<Result<_, _>>().map_err(on("read", names::MAP_LOCALS))?,
             inner,
             rules_in: InForce::default(),
@@ -83,8 +88,7 @@ impl Filler {
         sync(&mut self.maps.locals, &mut self.locals, locals, names::MAP_LOCALS, &mut notes)?;
         let inner = self.place_inner(&image.inner, &mut notes)?;
         sync(&mut self.maps.inner, &mut self.inner, inner, names::MAP_INNER, &mut notes)?;
-        let sas = self.number_tunnels(&image.sas)?;
-        self.sync_sas(&sas, &mut notes)?;
+        self.sync_sas(&image.sas, &mut notes)?;
         self.switch_rules(image)?;
         notes.extend([&self.rules_in, &self.rules_out].into_iter().filter_map(InForce::note));
         Ok(notes)
@@ -106,17 +110,13 @@ impl Filler {
                 return Ok(false);
             }
         }
-        for (key, entry) in self.number_tunnels(&change.sas)? {
-            if !self.table.set(
-                &key,
-                &entry,
-                &mut Beside { sas: &mut self.maps.sas, flows: &mut self.maps.flows },
-            )? {
+        for (key, sa) in &change.sas {
+            if !self.put_sa(key, sa)? {
                 return Ok(false);
             }
         }
         for key in &change.gone {
-            self.table.remove(key, &mut Beside { sas: &mut self.maps.sas, flows: &mut self.maps.flows })?;
+            self.remove_sa(key)?;
         }
         for key in &change.inner_gone {
             take(&mut self.maps.inner, &mut self.inner, key, names::MAP_INNER)?;
@@ -130,7 +130,7 @@ impl Filler {
     pub fn forget(&mut self, flows: &[SeenKey]) -> Result<(), DatapathError> {
         let keys: Vec<_> = flows.iter().map(|flow| FlowKey::new(flow.dst, flow.spi)).collect();
         let Maps { sas, flows: rows, .. } = &mut self.maps;
-        self.table.forget(&keys, &mut Beside { sas, flows: rows });
+        self.table.forget(&keys, &mut Beside { sas, flows: rows, steering: &mut self.steering });
         let gone: HashSet<_> = flows.iter().collect();
         let listed = rows.keys().collect::<Result<Vec<_>, _>>().map_err(on("read", names::MAP_FLOWS))?;
         for row in listed.iter().filter(|row| gone.contains(&SeenKey { pad: 0, ..**row })) {
@@ -148,36 +148,53 @@ impl Filler {
         &self.table
     }
 
+    /// Who says which CPU decrypts which SA.
+    pub fn steering(&mut self) -> &mut Steering {
+        &mut self.steering
+    }
+
     /// As [`sync`] does with a map.
     fn sync_sas(
         &mut self,
-        wanted: &BTreeMap<FlowKey, SaEntry>,
+        wanted: &BTreeMap<FlowKey, SaImage>,
         notes: &mut Vec<String>,
     ) -> Result<(), DatapathError> {
-        let Maps { sas, flows, .. } = &mut self.maps;
-        let mut annex = Beside { sas, flows };
         let gone: Vec<_> = self.table.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
         for key in gone {
-            self.table.remove(&key, &mut annex)?;
+            self.remove_sa(&key)?;
         }
         let mut full = 0_usize;
         for (key, sa) in wanted {
-            full += usize::from(!self.table.set(key, sa, &mut annex)?);
+            full += usize::from(!self.put_sa(key, sa)?);
         }
         note_full(names::MAP_SAS, full, notes);
         Ok(())
     }
 
-    fn number_tunnels(
-        &mut self,
-        sas: &BTreeMap<FlowKey, SaImage>,
-    ) -> Result<BTreeMap<FlowKey, SaEntry>, DatapathError> {
-        let mut numbered = BTreeMap::new();
-        for (key, sa) in sas {
-            let tunnel = self.tunnels.number(&mut self.maps, &sa.tunnel)?;
-            numbered.insert(*key, SaEntry { tunnel, flags: sa.flags });
+    /// Puts an SA into the table, on the CPU that is to decrypt it. False when it found no room.
+    fn put_sa(&mut self, key: &FlowKey, sa: &SaImage) -> Result<bool, DatapathError> {
+        let tunnel = self.tunnels.number(&mut self.maps, &sa.tunnel)?;
+        let entry = SaEntry { tunnel, flags: sa.flags };
+        self.steering.wish(*key, sa.wish);
+        let Maps { sas, flows, .. } = &mut self.maps;
+        let mut annex = Beside { sas, flows, steering: &mut self.steering };
+        let fits = self.table.set(key, &entry, &mut annex)?;
+        let Some(slot) = self.table.slot(key) else {
+            self.steering.leave(key);
+            return Ok(fits);
+        };
+        let lines = self.table.lines();
+        // As an earlier agent left it, or not steered before.
+        if self.steering.is_open(key) || (lines.lane(slot) != Lane::HERE && !self.steering.knows(key)) {
+            self.steering.adopt(*key, slot, lines.calm(slot).cpu());
         }
-        Ok(numbered)
+        Ok(fits)
+    }
+
+    fn remove_sa(&mut self, key: &FlowKey) -> Result<(), DatapathError> {
+        self.steering.leave(key);
+        let Maps { sas, flows, .. } = &mut self.maps;
+        self.table.remove(key, &mut Beside { sas, flows, steering: &mut self.steering })
     }
 
     fn write_inner(&mut self, writes: &[(u32, Vec<Rule>)]) -> Result<(), DatapathError> {
@@ -268,7 +285,7 @@ fn note_full(name: &str, full: usize, notes: &mut Vec<String>) {
 pub(super) fn table(maps: &mut Maps) -> Result<Table, DatapathError> {
     let (index, lines) = (maps.sa_index.clone(), maps.lines());
     let Maps { sas, flows, sa_limit, .. } = maps;
-    Table::open(index, lines, *sa_limit, &mut Beside { sas, flows })
+    Table::open(index, lines, *sa_limit, &mut Beside { sas, flows, steering: &mut Steering::default() })
 }
 
 /// Puts one entry; false when it found no room.

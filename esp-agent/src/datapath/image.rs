@@ -1,9 +1,11 @@
 //! What the maps should hold, worked out from a picture of the kernel: pure.
 
 use super::{inner, rules};
+use crate::collect;
 use crate::picture::Picture;
+use crate::steer::Wish;
 use crate::xfrm::model::{ESP, ObservedSa, SaId};
-use esp_common::{Addr, FlowKey, InnerKey, Rule, SaEntry, names};
+use esp_common::{Addr, Direction, FlowKey, InnerKey, Rule, SaEntry, names};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the maps should hold.
@@ -24,12 +26,14 @@ pub struct Image {
 }
 
 /// An SA of the table.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SaImage {
     /// Tunnel; empty is none.
     pub tunnel: String,
     /// Flags of [`SaEntry`].
     pub flags: u32,
+    /// Which CPU is to decrypt it.
+    pub wish: Wish,
 }
 
 impl Image {
@@ -111,7 +115,12 @@ fn entry(picture: &Picture, observed: &ObservedSa) -> Option<(FlowKey, SaImage)>
     let offloaded = sa.offload.is_some_and(|offload| offload.packet);
     let flags = if offloaded { SaEntry::OFFLOADED } else { 0 };
     let tunnel = picture.tunnel(&sa.id).to_owned();
-    (sa.id.proto == ESP && !sa.id.spi.is_zero()).then(|| (flow_key(&sa.id), SaImage { tunnel, flags }))
+    let wish = match sa.pcpu {
+        _ if collect::direction(observed, picture) != Some(Direction::In) => Wish::None,
+        Some(cpu) => Wish::Own(cpu),
+        None => Wish::Any,
+    };
+    (sa.id.proto == ESP && !sa.id.spi.is_zero()).then(|| (flow_key(&sa.id), SaImage { tunnel, flags, wish }))
 }
 
 #[cfg(test)]

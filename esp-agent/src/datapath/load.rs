@@ -7,15 +7,20 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
-use esp_common::{Shape, names, table::ghost_slots, transit::mac_word};
+use esp_common::{Shape, lane::QUEUES, names, table::ghost_slots, transit::mac_word};
 
 /// Maps with a size of their own, and that size.
-pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 11] {
+pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 16] {
     [
         (names::MAP_SA_INDEX, Shape::elements(sizes.sas)),
         (names::MAP_SA_LINES, cpus * Shape::slots_for(sizes.sas)),
         (names::MAP_SEQUENCES, Shape::slots_for(sizes.sas)),
         (names::MAP_SA_BUDGETS, Shape::slots_for(sizes.sas)),
+        (names::MAP_LANES, Shape::slots_for(sizes.sas)),
+        (names::MAP_CPUS, cpus),
+        (names::MAP_CPUS_FRAGS, cpus),
+        (names::MAP_HANDED, QUEUES * cpus),
+        (names::MAP_REFUSED, QUEUES * cpus),
         (names::MAP_REASONS, cpus * names::REASONS),
         (names::MAP_HITS, cpus * names::HITS),
         (names::MAP_TUNNELS, cpus * names::TUNNEL_COUNTERS),
@@ -35,6 +40,8 @@ pub struct Constants {
     pub outer_at_tc: bool,
     /// Frames start with the IP header.
     pub no_ethernet: bool,
+    /// Ids of the maps of queues: what they refuse is ours to count.
+    pub queue_ids: [u32; 2],
     /// MAC address of the interface: transit is sent on that is for it alone.
     pub mac: [u8; 6],
 }
@@ -103,14 +110,17 @@ impl Loaded {
     }
 }
 
-fn loader(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Ebpf, DatapathError> {
+pub(super) fn loader(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Ebpf, DatapathError> {
     let slot = constants.slot;
     let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
     let mac = mac_word(constants.mac);
+    let [cpus, cpus_frags] = constants.queue_ids;
     let mut loader = EbpfLoader::new();
     loader
         .override_global(names::GLOBAL_MAC, &mac, true)
         .override_global(names::GLOBAL_IFACE, &slot, true)
+        .override_global(names::GLOBAL_CPUS_ID, &cpus, true)
+        .override_global(names::GLOBAL_CPUS_FRAGS_ID, &cpus_frags, true)
         .override_global(names::GLOBAL_OUTER_AT_TC, &outer_at_tc, true)
         .override_global(names::GLOBAL_NO_ETHERNET, &no_ethernet, true);
     for name in names::MAPS {

@@ -7,6 +7,7 @@ use super::{
     ghosts::Ghosts,
     mapped::Mapped,
     pins::Pins,
+    queues::Queues,
     table::{self, Lines},
 };
 use aya::maps::{
@@ -28,6 +29,8 @@ pub struct Maps {
     pub sa_lines: Arc<Mapped>,
     /// [`names::MAP_SEQUENCES`].
     pub sequences: table::Words,
+    /// [`names::MAP_LANES`].
+    pub lanes: table::Words,
     /// [`names::MAP_SAS`].
     pub sas: HashMap<MapData, FlowKey, u32>,
     /// SAs that the table may hold.
@@ -62,6 +65,8 @@ pub struct Maps {
     pub lost: PerCpuArray<MapData, u64>,
     /// [`names::MAP_PORTS`].
     pub ports: DevMapHash<MapData>,
+    /// Queues of CPUs.
+    pub queues: Queues,
 }
 
 impl Maps {
@@ -75,6 +80,7 @@ impl Maps {
             sa_index: Arc::new(map(pins, names::MAP_SA_INDEX)?),
             sa_lines: Arc::new(map(pins, names::MAP_SA_LINES)?),
             sequences: Arc::new(map(pins, names::MAP_SEQUENCES)?),
+            lanes: Arc::new(map(pins, names::MAP_LANES)?),
             sas: open(pins, names::MAP_SAS)?,
             sa_limit: size(pins, names::MAP_SAS)?,
             locals: open(pins, names::MAP_LOCALS)?,
@@ -92,6 +98,7 @@ impl Maps {
             xfrm_stat: open(pins, names::MAP_XFRM_STAT)?,
             lost: open(pins, names::MAP_LOST)?,
             ports: open(pins, names::MAP_PORTS)?,
+            queues: Queues::open(pins)?,
         })
     }
 }
@@ -101,7 +108,7 @@ impl Maps {
     #[must_use]
     pub fn lines(&self) -> Lines {
         // All of these maps are made for the same CPUs.
-        Lines::new(self.sa_lines.clone(), self.sequences.clone(), self.reasons.cpus())
+        Lines::new(self.sa_lines.clone(), self.sequences.clone(), self.lanes.clone(), self.reasons.cpus())
     }
 
     /// [`esp_common::Shape::moves`].

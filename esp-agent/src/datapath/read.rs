@@ -3,6 +3,7 @@
 use super::{
     DatapathError,
     maps::{Maps, on},
+    queues::Passed,
     table::{Lines, Place, Row},
     tunnels,
 };
@@ -131,6 +132,39 @@ pub fn sa(maps: &Maps, key: &FlowKey) -> Result<Option<SaEntry>, DatapathError> 
         },
     };
     Ok(Some(entry_of(lines.get(0, slot).meta)))
+}
+
+/// A CPU that packets are handed to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CpuRow {
+    /// Its number.
+    pub cpu: u32,
+    /// Packets that one of its two queues holds.
+    pub queue: u32,
+    /// SAs that it decrypts. Those in the stash are not among them.
+    pub sas: u64,
+    /// What went through its queues.
+    pub passed: Passed,
+}
+
+/// All CPUs that packets are handed to.
+///
+/// Errors: a map cannot be read.
+pub fn cpus(maps: &Maps) -> Result<Vec<CpuRow>, DatapathError> {
+    let list = maps.queues.list()?;
+    if list.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (lines, mut sas) = (maps.lines(), HashMap::new());
+    for (_, slot) in lines.slots_named((*maps.sa_index).as_ref()) {
+        *sas.entry(lines.lane(slot).cpu()).or_default() += 1_u64;
+    }
+    let row = |(cpu, queue)| {
+        let [plain, frags] = maps.queues.passed(cpu)?;
+        let sas = sas.get(&Some(cpu)).copied().unwrap_or_default();
+        Ok(CpuRow { cpu, queue, sas, passed: plain + frags })
+    };
+    list.into_iter().map(row).collect()
 }
 
 /// All reasons that were counted.

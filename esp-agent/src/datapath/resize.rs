@@ -12,8 +12,9 @@ use super::{
     table::{Beside, Lines, Row},
 };
 use crate::config::Sizes;
+use crate::steer::Steering;
 use aya::maps::{Map, MapData, MapInfo, PerCpuHashMap, PerCpuValues};
-use esp_common::{FlowCounter, FlowKey, SeenKey, names, sequence::WORDS};
+use esp_common::{FlowCounter, FlowKey, SeenKey, lane::Lane, names, sequence::WORDS};
 use std::{collections::HashMap, sync::Arc};
 
 /// Counts that were taken out of maps which are made anew.
@@ -27,12 +28,14 @@ pub(super) struct Saved {
 struct SavedSa {
     rows: Vec<Row>,
     sequence: [u64; WORDS],
+    lane: Lane,
 }
 
 type PerCpuRow = (SeenKey, PerCpuValues<FlowCounter>);
 
 /// The parts of the table of SAs: one of another size makes all of them anew.
-const TABLE: [&str; 4] = [names::MAP_SA_INDEX, names::MAP_SA_LINES, names::MAP_SEQUENCES, names::MAP_SAS];
+const TABLE: [&str; 5] =
+    [names::MAP_SA_INDEX, names::MAP_SA_LINES, names::MAP_SEQUENCES, names::MAP_LANES, names::MAP_SAS];
 
 /// Unpins maps of another size and keeps their counts. What the agent fills needs no keeping.
 pub(super) fn save(pins: &Pins, sizes: &Sizes) -> Result<Saved, DatapathError> {
@@ -87,8 +90,8 @@ pub(super) fn restore(pins: &Pins, saved: Saved) -> Result<(), DatapathError> {
 fn restore_sas(maps: &mut Maps, saved: HashMap<FlowKey, SavedSa>) -> Result<(), DatapathError> {
     let mut table = fill::table(maps)?;
     let Maps { sas, flows, .. } = maps;
-    let mut annex = Beside { sas, flows };
-    saved.iter().try_for_each(|(key, sa)| table.restore(key, &sa.rows, &sa.sequence, &mut annex))
+    let mut annex = Beside { sas, flows, steering: &mut Steering::default() };
+    saved.iter().try_for_each(|(key, sa)| table.restore(key, &sa.rows, &sa.sequence, sa.lane, &mut annex))
 }
 
 /// A map that is not there although others of the instance are was lost on the way to another size.
@@ -103,17 +106,24 @@ fn is_other(pins: &Pins, name: &'static str, size: u32) -> Result<bool, Datapath
 /// What the lines hold. A table of another layout, or one that lacks a part, holds nothing that could be kept.
 fn sas(pins: &Pins) -> Result<HashMap<FlowKey, SavedSa>, DatapathError> {
     let mut saved: HashMap<FlowKey, SavedSa> = HashMap::new();
-    if ![names::MAP_SA_LINES, names::MAP_SEQUENCES].iter().all(|name| pins.map(name).exists()) {
+    let parts = [names::MAP_SA_LINES, names::MAP_SEQUENCES, names::MAP_LANES];
+    if !parts.iter().all(|name| pins.map(name).exists()) {
         return Ok(saved);
     }
     let mapped = |name| Mapped::of(&MapData::from_pin(pins.map(name)).map_err(on("open", name))?, name);
-    let (lines, sequences) = (mapped(names::MAP_SA_LINES)?, mapped(names::MAP_SEQUENCES)?);
-    let lines = Lines::new(Arc::new(lines), Arc::new(sequences), cpus::count()?);
+    let [lines, sequences, lanes] = parts.map(|name| mapped(name).map(Arc::new));
+    let lines = Lines::new(lines?, sequences?, lanes?, cpus::count()?);
     for slot in 0..lines.slots() {
-        for row in lines.rows(slot) {
+        let (rows, lane) = (lines.rows(slot), lines.lane(slot).seen());
+        // One that no packet came of yet has its CPU all the same.
+        let key = lines.key(slot).filter(|_| rows.is_empty() && lane != Lane::HERE);
+        for key in rows.iter().map(|row| FlowKey::new(row.0.dst, row.0.spi)).chain(key) {
+            let fresh = || SavedSa { rows: Vec::new(), sequence: lines.sequence(slot), lane };
+            saved.entry(key).or_insert_with(fresh);
+        }
+        for row in rows {
             let key = FlowKey::new(row.0.dst, row.0.spi);
-            let fresh = || SavedSa { rows: Vec::new(), sequence: lines.sequence(slot) };
-            saved.entry(key).or_insert_with(fresh).rows.push(row);
+            saved.entry(key).and_modify(|sa| sa.rows.push(row));
         }
     }
     Ok(saved)

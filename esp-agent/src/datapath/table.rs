@@ -7,6 +7,7 @@
 
 mod adopt;
 pub(super) mod annex;
+mod lanes;
 mod lines;
 mod moving;
 #[cfg(test)]
@@ -80,6 +81,18 @@ impl Table {
         self.held.get(key).map(|held| esp_common::table::entry_of(held.meta))
     }
 
+    /// The place of an SA.
+    #[must_use]
+    pub fn slot(&self, key: &FlowKey) -> Option<u32> {
+        self.held.get(key).map(|held| held.slot)
+    }
+
+    /// The lines.
+    #[must_use]
+    pub fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
     /// SAs that found no entry in their bucket.
     #[must_use]
     pub fn stashed(&self) -> u32 {
@@ -116,6 +129,7 @@ impl Table {
             self.lines.name(slot, key, meta);
             slot
         };
+        self.lines.put_lane(slot, annex.lane(key, slot, self.lines.lane(slot)));
         let word = self.publish(key, slot, annex)?;
         self.held.insert(*key, Held { slot, meta, word });
         Ok(true)

@@ -86,6 +86,20 @@ metrics! {
         "Bytes of the ESP frames of a tunnel, across rekeys and restarts";
     SAS Gauge "esp_sas" ["tunnel", "direction", "state"]
         "Security Associations of the kernel";
+    STEER_SAS Gauge "esp_steer_sas" ["cpu"]
+        "Security Associations that a CPU decrypts";
+    STEER_HANDED Counter "esp_steer_handed_packets_total" ["cpu"]
+        "Packets handed to the queue of a CPU";
+    STEER_ARRIVED Counter "esp_steer_arrived_packets_total" ["cpu"]
+        "Packets that came out of the queue of a CPU";
+    STEER_DROPPED Counter "esp_steer_dropped_packets_total" ["cpu"]
+        "Packets that found the queue of a CPU full";
+    STEER_QUEUED Gauge "esp_steer_queued_packets" ["cpu"]
+        "Packets on their way to a CPU";
+    STEER_BUSY Gauge "esp_steer_cpu_busy_ratio" ["cpu"]
+        "Part of the last second that a CPU was busy, whatever with";
+    STEER_MOVES Counter "esp_steer_moves_total" ["result"]
+        "SAs that should have changed their CPU; result is moved, or stayed for want of a pause";
     GUARD_MODE Gauge "esp_guard_mode" ["guard", "mode"]
         "1 for the mode that is asked for, 0 for the others";
     GUARDS_TRUSTED Gauge "esp_guards_trusted" []

@@ -1,5 +1,6 @@
 //! A snapshot as the text that Prometheus scrapes.
 
+use super::cpus;
 use super::names::{self, Metric};
 use super::sequences;
 use super::text::{Family, write_gauge};
@@ -24,6 +25,7 @@ pub fn render(snapshot: &Snapshot, spi_series: usize) -> String {
     xfrm_stat(snapshot, &mut out);
     tunnels(snapshot, &mut out);
     sas(snapshot, &mut out);
+    cpus::render(&snapshot.cpus, snapshot.agent.as_ref(), &mut out);
     guards(snapshot, &mut out);
     uncounted(snapshot, &mut out);
     single(names::SPI_SUPPRESSED, suppressed.flows, &mut out);

@@ -6,8 +6,8 @@ use crate::lint::Finding;
 use crate::natt::UdpRow;
 use crate::rotation::RotationRow;
 use crate::snapshot::{
-    self, AgentHealth, DriftHealth, FlowRow, GuardRow, IfaceRow, ReasonRow, SaDetail, SaRow, Snapshot,
-    TcMode, TunnelRow, XdpMode,
+    self, AgentHealth, CpuRow, DriftHealth, FlowRow, GuardRow, IfaceRow, ReasonRow, SaDetail, SaRow,
+    Snapshot, TcMode, TunnelRow, XdpMode,
 };
 use crate::state::{DriftCount, DriftRow};
 use crate::tombstone::Tombstone;
@@ -40,6 +40,7 @@ struct Status<'a> {
     guards: Guards<'a>,
     tunnels: Vec<Tunnel<'a>>,
     rotations: &'a [RotationRow],
+    cpus: &'a [CpuRow],
     sa_counts: Vec<SaCount<'a>>,
     sas: Vec<Sa<'a>>,
     flows: Vec<Flow<'a>>,
@@ -64,6 +65,7 @@ impl<'a> From<&'a Snapshot> for Status<'a> {
             guards: Guards::from(&from.guards),
             tunnels: from.tunnels.iter().map(Tunnel::from).collect(),
             rotations: &from.rotations,
+            cpus: &from.cpus,
             sa_counts: from.sas.iter().map(SaCount::from).collect(),
             sas: from.sa_list.iter().map(Sa::from).collect(),
             flows: from.flows.iter().map(Flow::from).collect(),
@@ -112,6 +114,9 @@ row! { Agent from AgentHealth as row {
     reloads_failed: u64 = row.reloads_failed,
     udp: &'a [UdpRow] = &row.udp,
     drift: Drift<'a> = Drift::from(&row.drift),
+    idle_cpus: &'a [u32] = &row.idle_cpus,
+    sas_moved: u64 = row.moved,
+    sas_stayed: u64 = row.stayed,
 }}
 
 row! { Drift from DriftHealth as row {

@@ -4,7 +4,7 @@ use super::align::{printable, table};
 use super::hint::hint;
 use super::seen::{ago, ago_s, span, tunnel_last_ns};
 use crate::natt::UdpRow;
-use crate::snapshot::{DriftHealth, FlowRow, SaDetail, Sequence, Snapshot, TcMode, XdpMode};
+use crate::snapshot::{CpuRow, DriftHealth, FlowRow, SaDetail, Sequence, Snapshot, TcMode, XdpMode};
 use crate::tombstone::Tombstone;
 use esp_common::{Direction, Spi};
 use std::io::{self, Write};
@@ -32,6 +32,7 @@ pub fn text(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     guards(snapshot, out)?;
     tunnels(snapshot, out)?;
     rotations(snapshot, out)?;
+    cpus(snapshot, out)?;
     sas(snapshot, out)?;
     sequences(snapshot, out)?;
     ghosts(snapshot, out)?;
@@ -160,6 +161,29 @@ fn rotations(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "\nrotated keys:")?;
     snapshot.rotations.iter().try_for_each(|row| writeln!(out, "  {}", printable(&row.to_string())))
+}
+
+fn cpus(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+    let row = |row: &CpuRow| {
+        let busy =
+            row.busy_permille.map_or("?".to_owned(), |busy| format!("{:.1} %", f64::from(busy) / 10.0));
+        let [cpu, queue] = [row.cpu, row.queue].map(|number| number.to_string());
+        let [sas, handed, arrived, dropped, waiting] =
+            [row.sas, row.handed, row.arrived, row.dropped, row.waiting].map(|count| count.to_string());
+        [cpu, sas, busy, handed, arrived, dropped, waiting, queue]
+    };
+    let rows: Vec<[String; 8]> = snapshot.cpus.iter().map(row).collect();
+    let head = ["CPU", "SAS", "BUSY", "HANDED", "ARRIVED", "DROPPED", "WAITING", "QUEUE"];
+    section(out, "CPUs that decrypt", head, &rows)?;
+    let Some(health) = snapshot.agent.as_ref().filter(|_| !rows.is_empty()) else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "  {} SAs have moved, {} did not pause when they should have",
+        health.moved, health.stayed
+    )?;
+    health.idle_cpus.iter().try_for_each(|cpu| writeln!(out, "  CPU {cpu} does not run"))
 }
 
 fn sas(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {

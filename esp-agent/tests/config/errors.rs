@@ -1,6 +1,7 @@
 //! Every rule, by a file that breaks it: key path, line and text of the error.
 
 use crate::{GOOD, changed, good, parse};
+use esp_agent::config::Steer;
 use esp_common::Budgets;
 
 /// Key path, line, piece of the text.
@@ -411,4 +412,24 @@ fn budgets_are_rates_and_a_burst() {
     let wanted = Budgets { sa_ns: 10_000, peer_ns: 0, unknown_ns: 1_000_000, burst_ns: 100_000_000 };
     assert_eq!(config.budgets, wanted);
     assert_eq!(parse("").expect("nothing").budgets, Budgets::default());
+}
+
+#[test]
+fn steering_is_a_list_of_cpus_and_a_queue() {
+    let of = |lines: &str| format!("[steer]\n{lines}\n");
+    for (lines, wanted) in [
+        ("", ("steer.cpus", 1, "missing")),
+        ("cpus = 2", ("steer.cpus", 2, "expected a string")),
+        ("cpus = \"\"", ("steer.cpus", 2, "names no CPU")),
+        ("cpus = \"5-2\"", ("steer.cpus", 2, "such as 2-5,8")),
+        ("cpus = \"0-9000\"", ("steer.cpus", 2, "below 8192")),
+        ("cpus = \"0\"\nqueue = 7", ("steer.queue", 3, "from 8 to 16384")),
+        ("cpus = \"0\"\ncpu = 7", ("steer.cpu", 3, "unknown key")),
+    ] {
+        assert_errors(lines, &of(lines), &[wanted]);
+    }
+    let config = parse(&of("cpus = \"2-4,7\"")).expect("a good file");
+    let wanted = Steer { cpus: [2, 3, 4, 7].into(), queue: 2_048 };
+    assert_eq!(config.steer, Some(wanted));
+    assert_eq!(parse("").expect("nothing").steer, None);
 }

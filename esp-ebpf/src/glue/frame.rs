@@ -3,7 +3,7 @@
 use super::{
     forward::forward,
     opaque::{opaque, settled},
-    sad,
+    sad, steer,
 };
 use aya_ebpf::{
     EbpfContext as _,
@@ -60,13 +60,21 @@ pub(crate) struct Frame {
     len: u32,
     skb: Option<*mut __sk_buff>,
     xdp: Option<*mut xdp_md>,
+    frags: bool,
 }
 
 impl Frame {
     #[inline(always)] // packet pointers do not survive a call
     pub(crate) fn of_xdp(ctx: &XdpContext) -> Self {
         let (data, end) = (ctx.data(), ctx.data_end());
-        Self { data, end, len: end.wrapping_sub(data) as u32, skb: None, xdp: Some(ctx.as_ptr().cast()) }
+        Self {
+            data,
+            end,
+            len: end.wrapping_sub(data) as u32,
+            skb: None,
+            xdp: Some(ctx.as_ptr().cast()),
+            frags: false,
+        }
     }
 
     /// Headers are in the first of its buffers: drivers fill that with kilobytes.
@@ -75,13 +83,13 @@ impl Frame {
         let linear = Self::of_xdp(ctx);
         // SAFETY: the program's context.
         let len = unsafe { bpf_xdp_get_buff_len(ctx.as_ptr().cast()) };
-        Self { len: len as u32, ..linear }
+        Self { len: len as u32, frags: true, ..linear }
     }
 
     #[inline(always)] // packet pointers do not survive a call
     pub(crate) fn of_skb(ctx: &TcContext) -> Self {
         let (data, end, want) = (ctx.data(), ctx.data_end(), ctx.len().min(LINEAR));
-        let there = Self { data, end, len: ctx.len(), skb: None, xdp: None };
+        let there = Self { data, end, len: ctx.len(), skb: None, xdp: None, frags: false };
         if (end.wrapping_sub(data) as u32) < want && !there.is_tcp() {
             // Where it fails the headers that are not linear read as truncated: counted and passed.
             _ = ctx.pull_data(want);
@@ -91,7 +99,7 @@ impl Frame {
         // TC egress: counted, so that a frame is as long here as it is on the wire and at XDP.
         // SAFETY: `skb` is the program's context.
         let tag = if unsafe { (*skb).vlan_present } == 0 { 0 } else { TAG };
-        Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len() + tag, skb: Some(skb), xdp: None }
+        Self { data: ctx.data(), end: ctx.data_end(), len: ctx.len() + tag, skb: Some(skb), ..there }
     }
 }
 
@@ -134,6 +142,12 @@ impl Packet for Frame {
     #[inline(always)] // one load
     fn settle(&self, offset: u32) -> u32 {
         settled(offset.into()) as u32 & MAX_OFFSET as u32
+    }
+
+    #[inline(always)] // a call
+    fn hand(&self, slot: u32) -> bool {
+        let handed = if self.frags { steer::esp_hand_frags(slot) } else { steer::esp_hand(slot) };
+        handed != 0
     }
 
     #[inline(always)] // the verifier follows the pointers

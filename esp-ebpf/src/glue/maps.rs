@@ -93,6 +93,11 @@ impl Tables for Maps {
         sas::find(self.cpu, key)
     }
 
+    #[inline(always)] // a move
+    fn slot(&self, sa: Found) -> u32 {
+        sa.slot()
+    }
+
     #[inline(always)] // one load
     fn tunnel(&self, sa: Found) -> u32 {
         sas::tunnel(sa)

@@ -5,6 +5,7 @@ use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData, PerCpuHashMap},
 };
+use esp_agent::steer::Steering;
 use esp_agent::{
     config::Sizes,
     datapath::{
@@ -29,6 +30,7 @@ pub(super) struct Beside {
     pub(super) hits: Flat,
     pub(super) tunnels: Flat,
     pub(super) banks: Banks,
+    steering: Steering,
 }
 
 impl Beside {
@@ -38,7 +40,8 @@ impl Beside {
         let index = Arc::new(mapped(ebpf, names::MAP_SA_INDEX)?);
         let (lines, sequences) = (mapped(ebpf, names::MAP_SA_LINES)?, mapped(ebpf, names::MAP_SEQUENCES)?);
         let cpus = cpus::count()?;
-        let lines = Lines::new(Arc::new(lines), Arc::new(sequences), cpus);
+        let lanes = Arc::new(mapped(ebpf, names::MAP_LANES)?);
+        let lines = Lines::new(Arc::new(lines), Arc::new(sequences), lanes, cpus);
         let mut beside = Self {
             sas: HashMap::try_from(Map::from_map_data(handle(ebpf, names::MAP_SAS)?)?)?,
             flows: PerCpuHashMap::try_from(Map::from_map_data(handle(ebpf, names::MAP_FLOWS)?)?)?,
@@ -48,6 +51,7 @@ impl Beside {
             hits: flat(names::MAP_HITS, names::HITS)?,
             tunnels: flat(names::MAP_TUNNELS, names::TUNNEL_COUNTERS)?,
             banks: Banks::new(handle(ebpf, names::MAP_RULE_LINES)?, handle(ebpf, names::MAP_RULE_WORDS)?),
+            steering: Steering::default(),
         };
         beside.ghosts.prepare();
         let table = Table::open(index, lines, sizes.sas, &mut beside.annex())?;
@@ -56,7 +60,7 @@ impl Beside {
 
     /// What the table edits beside itself.
     pub(super) fn annex(&mut self) -> table::Beside<'_> {
-        table::Beside { sas: &mut self.sas, flows: &mut self.flows }
+        table::Beside { sas: &mut self.sas, flows: &mut self.flows, steering: &mut self.steering }
     }
 }
 

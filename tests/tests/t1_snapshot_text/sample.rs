@@ -4,8 +4,8 @@ use esp_agent::lint::{Finding, LintCode, Subject};
 use esp_agent::natt::UdpRow;
 use esp_agent::rotation::{Phase, RotationRow};
 use esp_agent::snapshot::{
-    AgentHealth, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow, SaState,
-    Sequence, Snapshot, TcMode, TunnelRow, XdpMode,
+    AgentHealth, CpuRow, DriftHealth, FlowRow, GuardRow, Guards, IfaceRow, ReasonRow, SaDetail, SaRow,
+    SaState, Sequence, Snapshot, TcMode, TunnelRow, XdpMode,
 };
 use esp_agent::state::{DriftCount, DriftRow};
 use esp_agent::tombstone::{Cause, Tombstone};
@@ -32,6 +32,7 @@ pub(crate) fn lab() -> Snapshot {
         guard_hits: guard_hits(),
         xfrm_stat: Some(xfrm_stat()),
         tunnels: tunnels(),
+        cpus: cpus(),
         sas: sas(),
         sa_list: sa_list(),
         rotations: rotations(),
@@ -82,7 +83,17 @@ fn agent() -> AgentHealth {
         config: Some("/etc/esp-agent/site-a.toml".to_owned()),
         udp: udp(),
         drift: drift(),
+        idle_cpus: vec![5],
+        moved: 2,
+        stayed: 9,
     }
+}
+
+fn cpus() -> Vec<CpuRow> {
+    let (handed, arrived, dropped, waiting) = (4_000, 3_900, 60, 40);
+    let busy =
+        CpuRow { cpu: 2, sas: 3, queue: 2_048, handed, arrived, dropped, waiting, busy_permille: Some(905) };
+    vec![CpuRow { cpu: 3, busy_permille: None, ..busy.clone() }, busy]
 }
 
 fn udp() -> Vec<UdpRow> {

@@ -240,7 +240,16 @@ fn tunnels_and_offload_are_noted() {
     picture.tunnels.insert(sa.id, "site-b".into());
     let image = Image::of(&picture);
     let entry = image.sas.values().next().expect("an SA");
-    assert_eq!(*entry, SaImage { tunnel: "site-b".into(), flags: SaEntry::OFFLOADED });
+    assert_eq!(*entry, SaImage { tunnel: "site-b".into(), flags: SaEntry::OFFLOADED, wish: Wish::Any });
+}
+
+#[test]
+fn an_inbound_sa_may_be_steered_to_a_cpu_of_its_own_at_best() {
+    let wish =
+        |sa: &Sa| Image::of(&picture(std::slice::from_ref(sa), &[])).sas.values().next().map(|sa| sa.wish);
+    assert_eq!(wish(&inbound()), Some(Wish::Any));
+    assert_eq!(wish(&Sa { pcpu: Some(3), ..inbound() }), Some(Wish::Own(3)));
+    assert_eq!(wish(&Sa { pcpu: Some(3), dir: Some(SaDir::Out), ..inbound() }), Some(Wish::None));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{Annex, ENTRIES, Held, LINE, Lines, Row, Table, Words, lines, moving}
 use crate::datapath::DatapathError;
 use esp_common::{
     FlowKey, SaEntry, Shape,
+    lane::Lane,
     sequence::WORDS,
     table::{Bucket, meta},
 };
@@ -44,7 +45,7 @@ impl Table {
         Ok(table)
     }
 
-    /// Puts back what was counted of an SA in a table of another size, and what its sequence numbers told.
+    /// Puts back what was counted of an SA in a table of another size, what its sequence numbers told, and its CPU.
     ///
     /// Errors: a map beside the table cannot be written.
     pub fn restore(
@@ -52,12 +53,14 @@ impl Table {
         key: &FlowKey,
         rows: &[Row],
         sequence: &[u64; WORDS],
+        lane: Lane,
         annex: &mut impl Annex,
     ) -> Result<(), DatapathError> {
         let Some(slot) = self.blank.pop() else {
             return moving::keep(rows, annex);
         };
         self.lines.put_sequence(slot, sequence);
+        self.lines.put_lane(slot, lane);
         self.lines.name(slot, key, meta(&SaEntry::default()));
         moving::keep(self.lines.put(slot, rows), annex)?;
         self.retire(*key, slot);

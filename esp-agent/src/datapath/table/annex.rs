@@ -1,8 +1,9 @@
 //! What stands beside the table: the stash, the map of flows, the kernel's grace period.
 
 use crate::datapath::{DatapathError, grace, maps::on};
+use crate::steer::Steering;
 use aya::maps::{HashMap, MapData, MapError, PerCpuHashMap, PerCpuValues};
-use esp_common::{FlowCounter, FlowKey, SeenKey, names};
+use esp_common::{FlowCounter, FlowKey, SeenKey, lane::Lane, names};
 
 /// The seam to it.
 pub trait Annex {
@@ -31,6 +32,9 @@ pub trait Annex {
     /// Errors: the map cannot be read.
     fn is_kept(&self, key: &SeenKey) -> Result<bool, DatapathError>;
 
+    /// The CPU of an SA that gets a slot; `found` is what the slot has, where the SA was in it before.
+    fn lane(&mut self, key: &FlowKey, slot: u32, found: Lane) -> Lane;
+
     /// Returns when every packet has ended that was in the datapath at the call.
     fn grace(&self);
 }
@@ -41,6 +45,8 @@ pub struct Beside<'a> {
     pub sas: &'a mut HashMap<MapData, FlowKey, u32>,
     /// The map of flows.
     pub flows: &'a mut PerCpuHashMap<MapData, SeenKey, FlowCounter>,
+    /// Who says which CPU an SA has.
+    pub steering: &'a mut Steering,
 }
 
 impl Annex for Beside<'_> {
@@ -81,6 +87,10 @@ impl Annex for Beside<'_> {
             Err(MapError::KeyNotFound) => Ok(false),
             Err(source) => Err(on("read", names::MAP_FLOWS)(source)),
         }
+    }
+
+    fn lane(&mut self, key: &FlowKey, slot: u32, found: Lane) -> Lane {
+        self.steering.seat(key, slot, found.cpu()).map_or(Lane::HERE, Lane::of)
     }
 
     fn grace(&self) {

@@ -3,6 +3,7 @@
 use super::{LINE, Words};
 use esp_common::{
     FlowCounter, FlowKey, SaEntry, SaLine, SeenKey, Shape, Spi,
+    lane::Lane,
     sequence::WORDS,
     table::{Bucket, claim, claimed, entry_of, meta, slot_of},
 };
@@ -37,16 +38,18 @@ pub struct Lines {
     words: Words,
     /// What sequence numbers tell, for each slot; ghosts have none.
     sequences: Option<Words>,
+    /// The CPU of each slot; ghosts have none.
+    pub(super) lanes: Option<Words>,
     first: u32,
     slots: u32,
     cpus: u32,
 }
 
 impl Lines {
-    /// The lines of so many CPUs in `words`, and what sequence numbers tell of each slot.
+    /// The lines of so many CPUs in `words`, what sequence numbers tell of each slot, and which CPU it has.
     #[must_use]
-    pub fn new(words: Words, sequences: Words, cpus: u32) -> Self {
-        Self { sequences: Some(sequences), ..Self::from(0, words, cpus) }
+    pub fn new(words: Words, sequences: Words, lanes: Words, cpus: u32) -> Self {
+        Self { sequences: Some(sequences), lanes: Some(lanes), ..Self::from(0, words, cpus) }
     }
 
     /// The lines behind a shape.
@@ -57,7 +60,14 @@ impl Lines {
 
     fn from(first: u32, words: Words, cpus: u32) -> Self {
         let lines = u32::try_from((*words).as_ref().len() / LINE).unwrap_or(u32::MAX);
-        Self { words, sequences: None, first, slots: lines.saturating_sub(first) / cpus.max(1), cpus }
+        Self {
+            words,
+            sequences: None,
+            lanes: None,
+            first,
+            slots: lines.saturating_sub(first) / cpus.max(1),
+            cpus,
+        }
     }
 
     /// Lines of each CPU.
@@ -76,16 +86,26 @@ impl Lines {
         bytemuck::cast(line)
     }
 
+    /// The SA of a slot.
+    #[must_use]
+    pub fn key(&self, slot: u32) -> Option<FlowKey> {
+        Some(key(&self.get(0, slot))).filter(|key| !key.spi.is_zero())
+    }
+
     /// The SAs that an index names. Those in the stash are not among them.
     pub fn named<'a>(&'a self, index: &'a [AtomicU64]) -> impl Iterator<Item = (FlowKey, SaEntry)> + 'a {
+        self.slots_named(index).map(|(key, slot)| (key, entry_of(self.get(0, slot).meta)))
+    }
+
+    /// The same, and their slots.
+    pub fn slots_named<'a>(&'a self, index: &'a [AtomicU64]) -> impl Iterator<Item = (FlowKey, u32)> + 'a {
         // The first element is the shape, the first word of each other the flags.
         let buckets = index.chunks_exact(LINE).skip(1);
         let entries =
             buckets.flat_map(|bucket| bucket.iter().skip(1)).map(|word| word.load(Ordering::Acquire));
         entries.filter(|entry| *entry != 0).filter_map(|entry| {
-            let line = self.get(0, (entry >> 32) as u32);
-            let key = key(&line);
-            slot_of(entry, &key).map(|_| (key, entry_of(line.meta)))
+            let key = key(&self.get(0, (entry >> 32) as u32));
+            slot_of(entry, &key).map(|slot| (key, slot))
         })
     }
 
@@ -182,6 +202,7 @@ impl Lines {
     /// Zeroes a slot, the first CPU last: while it has a key, the others may still hold counts.
     pub(super) fn blank(&self, slot: u32) {
         self.put_sequence(slot, &[0; WORDS]);
+        self.put_lane(slot, Lane::HERE);
         for cpu in (0..self.cpus).rev() {
             for at in (0..LINE).rev() {
                 self.store(cpu, slot, at, 0);

@@ -4,6 +4,7 @@ use super::*;
 use crate::datapath::read::in_lines;
 use esp_common::{
     Addr, FlowCounter, SaLine, SeenKey, Spi,
+    lane::Lane,
     sequence::WORDS,
     table::{claim, slot_of},
 };
@@ -33,7 +34,12 @@ fn memory(lines: u32) -> Words {
 
 /// Lines of so many slots on so many CPUs.
 fn lines(cpus: u32, slots: u32) -> Lines {
-    Lines::new(memory(cpus * slots), memory(slots * (WORDS / LINE) as u32), cpus)
+    Lines::new(
+        memory(cpus * slots),
+        memory(slots * (WORDS / LINE) as u32),
+        memory(slots.div_ceil(LINE as u32)),
+        cpus,
+    )
 }
 
 /// What stands beside the table, and when it fails.
@@ -55,6 +61,13 @@ impl Annex for Fake {
     fn unstash(&mut self, key: &FlowKey) -> Result<(), DatapathError> {
         assert!(self.stash.lock().unwrap().remove(key).is_some(), "it was not there");
         Ok(())
+    }
+
+    /// The SA's own number stands for a CPU: what is found must be it.
+    fn lane(&mut self, key: &FlowKey, _: u32, found: Lane) -> Lane {
+        let lane = Lane::of(key.spi.number());
+        assert!([Lane::HERE, lane].contains(&found), "the slot of another SA");
+        lane
     }
 
     fn stashed(&self) -> Result<Vec<(FlowKey, u32)>, DatapathError> {
