@@ -32,13 +32,22 @@ impl Flat {
     #[must_use]
     pub fn sum(&self, index: u32) -> Counter {
         let mut sum = Counter::default();
-        for cpu in 0..self.cpus() {
-            let at = (cpu as usize * self.of_a_cpu as usize + index as usize) * WORDS;
-            if let Some([packets, bytes]) = self.words.as_ref().get(at..at + WORDS) {
-                sum.packets += packets.load(Ordering::Relaxed);
-                sum.bytes += bytes.load(Ordering::Relaxed);
-            }
+        for one in (0..self.cpus()).map(|cpu| self.of(cpu, index)) {
+            sum.packets += one.packets;
+            sum.bytes += one.bytes;
         }
         sum
+    }
+
+    /// One counter of one CPU.
+    #[must_use]
+    pub fn of(&self, cpu: u32, index: u32) -> Counter {
+        let at = (cpu as usize * self.of_a_cpu as usize + index as usize) * WORDS;
+        match self.words.as_ref().get(at..at + WORDS) {
+            Some([packets, bytes]) => {
+                Counter { packets: packets.load(Ordering::Relaxed), bytes: bytes.load(Ordering::Relaxed) }
+            }
+            _ => Counter::default(),
+        }
     }
 }
