@@ -15,6 +15,7 @@ pub mod program;
 pub mod report;
 pub mod rules;
 pub mod scale;
+pub mod steer;
 mod table;
 pub mod transit;
 pub mod vary;
@@ -53,8 +54,9 @@ pub fn run(
     let scaled = scale::run(sampling, cpu, yards, sas)?;
     let decided = rules::run(sampling)?;
     let transit = transit::run(sampling, cpu)?;
+    let spread = steer::run(sampling, cpu)?;
     let programs = program::sizes(&kernel)?;
-    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, scaled, decided, transit, programs })
+    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, scaled, decided, transit, spread, programs })
 }
 
 fn row(kernel: &Kernel, path: &Path, sampling: Sampling) -> Result<Row> {

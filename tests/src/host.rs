@@ -14,7 +14,8 @@ pub const NOW_NS: u64 = 1_000_000;
 #[must_use]
 pub fn run(world: &World, hook: Hook, frame: &[u8], decrypted_by: Option<InnerKey>) -> (Action, Seen) {
     let memory = Memory::new(world.clone());
-    let action = pass(&memory, &place(world), hook, &Bytes { frame, decrypted_by, in_sad: None });
+    let action =
+        pass(&memory, &place(world), hook, &Bytes { frame, decrypted_by, in_sad: None, steered: false });
     (action, memory.seen())
 }
 

@@ -2,6 +2,7 @@
 
 mod beside;
 mod counts;
+mod hand;
 mod tell;
 
 use crate::world::World;

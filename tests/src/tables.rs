@@ -24,6 +24,8 @@ pub struct Bytes<'a> {
     pub decrypted_by: Option<InnerKey>,
     /// The SAs that the kernel has, whether our table has them or not; `None` if it cannot be asked.
     pub in_sad: Option<&'a [FlowKey]>,
+    /// The SA of the table has a CPU of its own.
+    pub steered: bool,
 }
 
 impl Packet for Bytes<'_> {
@@ -43,9 +45,9 @@ impl Packet for Bytes<'_> {
         Some(self.in_sad?.contains(&FlowKey::new(*dst, spi)))
     }
 
-    /// There are other CPUs in a kernel alone.
-    fn hand(&self, _: u32) -> bool {
-        false
+    /// The slot of every SA here is 0.
+    fn hand(&self, slot: u32) -> bool {
+        self.steered && slot == 0
     }
 
     /// There are routes in a kernel alone.

@@ -31,7 +31,7 @@ fn replay(recorded: &Recorded, world: &World, esp: Reason) {
             &memory,
             &host::place(world),
             Hook::Xdp,
-            &Bytes { frame: &frame, decrypted_by: None, in_sad: None },
+            &Bytes { frame: &frame, decrypted_by: None, in_sad: None, steered: false },
         );
     }
     let seen = memory.seen();

@@ -109,13 +109,53 @@ fn the_second_packet_is_over_a_budget_without_a_burst() {
         let mut world = World::lab();
         world.settings.budgets = budgets;
         let memory = Memory::new(world.clone());
-        let packet = Bytes { frame, decrypted_by: None, in_sad: Some(&[]) };
+        let packet = Bytes { frame, decrypted_by: None, in_sad: Some(&[]), steered: false };
         let actions = [(); 2].map(|()| host::pass(&memory, &host::place(&world), Hook::Xdp, &packet));
         assert_eq!(memory.seen().reasons.iter().map(|row| row.1).collect::<Vec<_>>(), reasons, "{budgets:?}");
         assert_eq!(actions[1] == Action::Drop, reasons[1] != Reason::EspKnown, "{budgets:?}");
         // The budget costs no count.
         assert_eq!(memory.seen().flows.values().map(|flow| flow.packets).sum::<u64>(), 2);
     }
+}
+
+/// What passes of an SA goes to its CPU; all else is as without steering, and so are the counts.
+#[test]
+fn only_what_passes_of_an_sa_is_handed_to_its_cpu() {
+    let v4 = Ipv4::new([10, 66, 66, 1], [10, 55, 55, 1]);
+    let [known, natt] = [Payload::esp(SPI, 1, 64), Payload::natt_esp(SPI, 2, 64)];
+    let [strange, keepalive] = [Payload::esp(0xdead, 1, 64), Payload::natt_keepalive()];
+    for (payload, reason, action) in [
+        (&known, Reason::EspKnown, Action::Redirect),
+        (&natt, Reason::EspKnown, Action::Redirect),
+        (&strange, Reason::UnknownSpi, Action::Drop),
+        (&keepalive, Reason::NatKeepalive, Action::Pass),
+    ] {
+        let frame = Frame::v4(&v4, payload).build();
+        for (steer, steered) in [(0, true), (1, false), (1, true)] {
+            let mut world = World::lab();
+            world.settings.steer = steer;
+            let (memory, plain) = (Memory::new(world.clone()), Memory::new(World::lab()));
+            let packet = Bytes { frame: &frame, decrypted_by: None, in_sad: Some(&[]), steered };
+            let usual = host::pass(&plain, &host::place(&World::lab()), Hook::Xdp, &packet);
+            let got = host::pass(&memory, &host::place(&world), Hook::Xdp, &packet);
+            let wanted = if steer == 1 && steered { action } else { usual };
+            assert_eq!((memory.seen().reasons[0].1, got), (reason, wanted));
+            assert_eq!(memory.seen().flows, plain.seen().flows);
+        }
+    }
+}
+
+/// What is over a budget is dropped, on whatever CPU it would have been decrypted.
+#[test]
+fn what_is_dropped_goes_to_no_cpu() {
+    let frame = Frame::v4(&Ipv4::new([10, 66, 66, 1], [10, 55, 55, 1]), &Payload::esp(SPI, 1, 64)).build();
+    let mut world = World::lab();
+    world.settings.steer = 1;
+    world.settings.budgets = Budgets { sa_ns: 1_000, ..Budgets::default() };
+    let (memory, place) = (Memory::new(world.clone()), host::place(&world));
+    let packet = Bytes { frame: &frame, decrypted_by: None, in_sad: None, steered: true };
+    let actions = [(); 2].map(|()| host::pass(&memory, &place, Hook::Xdp, &packet));
+    assert_eq!(actions, [Action::Redirect, Action::Drop]);
 }
 
 /// An SA that the kernel has and our table not yet: at XDP the kernel itself is asked before anything is dropped.
@@ -137,7 +177,7 @@ fn the_kernel_is_asked_before_an_unknown_spi_is_dropped() {
         let mut world = World::lab();
         world.settings.lease_ns = lease_ns;
         let memory = Memory::new(world.clone());
-        let packet = Bytes { frame: &frame, decrypted_by: None, in_sad };
+        let packet = Bytes { frame: &frame, decrypted_by: None, in_sad, steered: false };
         host::pass(&memory, &host::place(&world), Hook::Xdp, &packet);
         assert_eq!(memory.seen().reasons[0].1, reason, "{in_sad:?}");
     }
@@ -161,7 +201,7 @@ proptest! {
         let memory = Memory::new(world.clone());
         let place = host::place(&world);
         for frame in &frames {
-            host::pass(&memory, &place, Hook::Xdp, &Bytes { frame, decrypted_by: None, in_sad: None });
+            host::pass(&memory, &place, Hook::Xdp, &Bytes { frame, decrypted_by: None, in_sad: None, steered: false });
         }
         let seen = memory.seen();
         prop_assert_eq!(seen.reasons.len(), frames.len());

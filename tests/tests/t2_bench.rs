@@ -23,8 +23,8 @@ fn every_path_has_a_row_with_its_verdict() {
     let decided: Vec<_> = report.decided.iter().map(|row| (row.rules, row.kind)).collect();
     let kinds = Kind::ALL.into_iter().flat_map(|kind| [1, 100, 4_000].map(|rules| (rules, kind)));
     assert!(decided.iter().copied().eq(kinds), "{decided:?}");
-    // One for each hook, XDP with several buffers, the empty one and the clock.
-    assert_eq!(report.programs.len(), Hook::ALL.len() + 3);
+    // One for each hook, XDP with several buffers, two behind queues, two that count refusals, the empty one and the clock.
+    assert_eq!(report.programs.len(), Hook::ALL.len() + 7);
     assert!(report.programs.iter().all(|size| size.verified > 0), "{:?}", report.programs);
 }
 

@@ -6,6 +6,7 @@ use super::{
     program::Size,
     rules::{self, Decided},
     scale::Scaled,
+    steer::Spread,
     transit::Crossed,
 };
 use esp_common::{Action, Reason};
@@ -42,6 +43,8 @@ pub struct Report {
     pub decided: Vec<Decided>,
     /// Transit at XDP against the kernel's forwarding.
     pub transit: Crossed,
+    /// What the receiving CPU takes when another one does the rest.
+    pub spread: Spread,
     /// One for each program.
     pub programs: Vec<Size>,
 }
@@ -65,6 +68,15 @@ impl Report {
                 "xdp_ns": self.transit.xdp.json(),
                 "ratio": self.transit.ratio.json(),
                 "target": Crossed::TARGET,
+            },
+            "steer": {
+                "here_pps": self.spread.here.json(),
+                "rps_pps": self.spread.rps.json(),
+                "steered_pps": self.spread.steered.json(),
+                "ratio_here": self.spread.of_here.json(),
+                "ratio_rps": self.spread.of_rps.json(),
+                "arriving": self.spread.arriving.json(),
+                "targets": Spread::TARGETS,
             },
             "programs": self.programs.iter().map(Size::json).collect::<Vec<_>>(),
         })
@@ -151,7 +163,7 @@ impl fmt::Display for Report {
         writeln!(f)?;
         rules::print(&self.decided, f)?;
         writeln!(f)?;
-        write!(f, "{}", self.transit)?;
+        write!(f, "{}{}", self.transit, self.spread)?;
         writeln!(f)?;
         writeln!(f, "{:<24}{:>10}{:>12}{:>12}", "program", "verified", "translated", "jited bytes")?;
         for Size { name, verified, translated, jited_bytes } in &self.programs {
@@ -180,6 +192,21 @@ impl fmt::Display for Crossed {
             ratio.max,
             Self::TARGET
         )
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [here, rps, steered] = [self.here, self.rps, self.steered].map(|cost| cost.median / 1_000.0);
+        write!(
+            f,
+            "steer: the CPU that receives takes {here:.0}k packets/s with the stack on it, {rps:.0}k by RPS, {steered:.0}k steered"
+        )?;
+        for (ratio, target) in [self.of_here, self.of_rps].into_iter().zip(Self::TARGETS) {
+            let met = if ratio.median >= target { "met" } else { "missed" };
+            write!(f, "; {:.2} ({:.2} to {:.2}), {target} {met}", ratio.median, ratio.min, ratio.max)?;
+        }
+        writeln!(f, "; {:.0} % arrive", self.arriving.median * 100.0)
     }
 }
 
