@@ -1,8 +1,11 @@
 //! SAs keep their CPU: over a restart, over a table of another size; and change it when the configuration says so.
 
 use super::{by_cpu, config, lanes, packets_at, send, site, start};
-use anyhow::{Result, ensure};
-use esp_tests::{agent::PATIENCE, wait};
+use anyhow::{Context as _, Result, ensure};
+use esp_tests::{
+    agent::{Binary, PATIENCE},
+    attached, run, wait,
+};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 
@@ -69,5 +72,34 @@ fn a_reload_moves_sas_to_the_cpus_that_it_names_and_back_to_none() -> Result<()>
     assert_eq!(agent.metric("esp_agent_reloads_total", &[("result", "ok")])?, 4);
     reload("[steer]\ncpus = \"1-0\"\n")?;
     agent.wait_metric("esp_agent_reloads_total", &[("result", "failed")], 1)?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
+fn without_an_agent_packets_go_on_and_detach_leaves_nothing() -> Result<()> {
+    let site = site(2)?;
+    let file = config("[steer]\ncpus = \"0-1\"\n")?;
+    let mut agent = start(&site, "native", &file)?;
+    let far = site.far()?;
+    assert_eq!(agent.stop()?, 0);
+    // One on each CPU.
+    for spi in [super::SPI, super::SPI + 1] {
+        send(&far, spi, 1..11, false)?;
+    }
+    let status = || Binary::find()?.status_json(&site.gateway);
+    wait::until_ok(PATIENCE, "20 packets on their CPUs", || {
+        let status = status()?;
+        let cpus = status["cpus"].as_array().context("no CPUs")?;
+        ensure!(cpus.len() == 2 && cpus.iter().all(|cpu| cpu["arrived"] == 10), "{status:#}");
+        Ok(())
+    })?;
+    let links = || attached::pins(&site.gateway);
+    // Who counts what queues refuse stays too.
+    let counts =
+        |pins: &[std::path::PathBuf]| pins.iter().filter(|pin| pin.ends_with("steer-esp_full")).count();
+    assert_eq!(counts(&links()?), 1);
+    run::text(Binary::find()?.command(&site.gateway).arg("detach"))?;
+    assert_eq!(links()?, Vec::<std::path::PathBuf>::new());
     Ok(())
 }
