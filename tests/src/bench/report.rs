@@ -203,7 +203,7 @@ impl fmt::Display for Spread {
             "steer: the CPU that receives takes {here:.0}k packets/s with the stack on it, {rps:.0}k by RPS, {steered:.0}k steered"
         )?;
         for (ratio, target) in [self.of_here, self.of_rps].into_iter().zip(Self::TARGETS) {
-            let met = if ratio.median >= target { "met" } else { "missed" };
+            let met = met(ratio.median >= target);
             write!(f, "; {:.2} ({:.2} to {:.2}), {target} {met}", ratio.median, ratio.min, ratio.max)?;
         }
         writeln!(f, "; {:.0} % arrive", self.arriving.median * 100.0)
