@@ -32,7 +32,7 @@
 //! queue = 2048                        # default: packets that wait for a CPU at most
 //!
 //! [[tunnel]]
-//! name = "site-b"                     # at most 63 bytes, a label in metrics
+//! name = "site-b"                     # at most 63 bytes, not 16 hex digits in a row; a label in metrics
 //! mode = "tunnel"                     # default; or "transport"
 //! local = "10.55.55.1"                # outer addresses, IPv4 or IPv6
 //! remote = "10.66.66.1"

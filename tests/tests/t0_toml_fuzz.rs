@@ -141,6 +141,23 @@ fn a_wrong_value_is_named_by_line_and_key() {
     }
 }
 
+/// As long as a key of a real SA, as short as a name may be, and the least that is taken for a key.
+#[test]
+fn a_key_in_the_wrong_place_is_shown_by_nothing() {
+    for text in texts() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, key) in lines.iter().enumerate().filter_map(|(at, line)| Some((at, line.split_once('=')?.0)))
+        {
+            for digits in [32, 31, 16] {
+                let typed = format!("{key}= \"{}\"", &"c41f9be207c45a6683d12e70bb1894f5"[..digits]);
+                let mut changed = lines.clone();
+                changed[at] = &typed;
+                verdict(&changed.join("\n")).unwrap_or_else(|error| panic!("{typed}: {error}"));
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

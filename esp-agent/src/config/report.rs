@@ -135,6 +135,11 @@ impl Report {
 /// Hex digits in a row from which text is taken for a key. An SPI has 8, an IPv6 group 4, the shortest key 32.
 const KEY_LIKE_DIGITS: usize = 16;
 
+/// True when a name or another value that will be shown could be a key.
+pub(super) fn looks_like_a_key(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= KEY_LIKE_DIGITS)
+}
+
 /// Replaces what could be a key that was typed into the wrong place, and what would break the line.
 fn masked(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -168,6 +173,7 @@ mod tests {
         ];
         for (text, wanted) in cases {
             assert_eq!(masked(text), wanted);
+            assert_eq!(looks_like_a_key(text), wanted.contains("<hidden>"), "{text:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Strings to values. No error text quotes its input: a key may have been typed into the wrong place.
 
-use super::report::Located;
+use super::report::{Located, looks_like_a_key};
 use super::section::Section;
 use crate::xfrm::model::{AH, COMP, ESP, Mark, Mode, Net, Port};
 use esp_common::{Spi, TunnelName};
@@ -48,6 +48,9 @@ pub(super) fn interface_addr(text: &str) -> Result<Net, String> {
 pub(super) fn tunnel_name(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
         return Err("must not hold control characters".to_owned());
+    }
+    if looks_like_a_key(text) {
+        return Err("looks like a key, and names are shown: take a word".to_owned());
     }
     let name = TunnelName::new(text).map(|_| text.to_owned());
     name.ok_or_else(|| format!("must have 1 to {} bytes", TunnelName::LEN - 1))
