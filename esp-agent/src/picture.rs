@@ -6,6 +6,7 @@ use crate::stitch::{Rule, Served, Stitch};
 use crate::tombstone::{Cause, Tombstone, Tombstones};
 use crate::xfrm::events::Event;
 use crate::xfrm::model::{ESP, Mark, ObservedPolicy, ObservedSa, PolicyId, Sa, SaId};
+use crate::xfrm::order::Order;
 use esp_common::Spi;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -19,6 +20,8 @@ pub struct Picture {
     pub dying: HashSet<SaId>,
     /// All policies by their index.
     pub policies: HashMap<u32, ObservedPolicy>,
+    /// In which order the kernel tries them.
+    pub order: Order,
     /// Index of each policy that an event may name.
     pub indices: HashMap<PolicyId, u32>,
     /// Our own addresses.

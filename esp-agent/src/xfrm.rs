@@ -12,6 +12,7 @@ pub mod fake;
 pub mod interface;
 pub mod model;
 pub mod netlink;
+pub mod order;
 pub mod uapi;
 
 pub use crate::nl::NetlinkError;

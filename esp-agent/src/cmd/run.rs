@@ -20,6 +20,7 @@ use crate::supervise::{Tasks, hangup};
 use crate::xfrm::{
     events::Events,
     netlink::{Netlink, apart},
+    order::Order,
 };
 use crate::{clock, install, privilege, probe};
 use std::collections::BTreeSet;
@@ -130,6 +131,7 @@ async fn bring_up(
     let locals: BTreeSet<IpAddr> = net::addresses().await?.into_iter().collect();
     engine.xfrm.set_locals(locals.clone());
     engine.shared.picture().locals = locals;
+    engine.shared.picture().order = Order::of_this_kernel();
     engine.open_sockets();
     converge(&engine.rotations, &mut engine.config, &mut engine.xfrm, &mut engine.record)?;
     let observed = engine.observe()?;

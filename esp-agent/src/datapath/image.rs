@@ -43,7 +43,7 @@ impl Image {
         let mut image =
             Self { locals: picture.locals.iter().copied().map(Addr::from).collect(), ..Self::default() };
         image.sas = picture.sas.values().filter_map(|observed| entry(picture, observed)).collect();
-        rules::compile(picture.policies.values(), &mut image);
+        rules::compile(picture, &mut image);
         image.inner = inner::compile(picture);
         image.limit();
         image

@@ -1,15 +1,14 @@
 //! From policies to the rules of the clear-text guards.
 
 use super::image::Image;
+use crate::picture::Picture;
 use crate::xfrm::model::{ObservedPolicy, Policy, PolicyAction, PolicyDir, Port, Selector};
 use esp_common::{Prefix, Rule, RuleAction};
 
-/// Adds the rules of all policies to `image`, in the kernel's order: smallest priority first, then oldest.
-pub(super) fn compile<'a>(policies: impl Iterator<Item = &'a ObservedPolicy>, image: &mut Image) {
-    let mut sorted: Vec<_> = policies.collect();
-    sorted.sort_by_key(|observed| (observed.policy.priority, observed.index));
+/// Adds the rules of all policies to `image`, in the kernel's order.
+pub(super) fn compile(picture: &Picture, image: &mut Image) {
     let mut unseen = 0_usize;
-    for observed in sorted {
+    for observed in picture.order.sorted(picture.policies.values()) {
         let id = &observed.policy.id;
         if id.if_id != 0 {
             // Selects what is routed into an XFRM interface, not what crosses ours.
