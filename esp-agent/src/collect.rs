@@ -176,7 +176,7 @@ fn cpus(maps: &Maps, state: &State) -> Result<Vec<CpuRow>, DatapathError> {
         handed: row.passed.handed,
         arrived: row.passed.arrived,
         dropped: row.passed.refused,
-        waiting: row.passed.waiting(),
+        waiting: row.waiting,
         busy_permille: state.steer.busy.get(&row.cpu).copied(),
     };
     Ok(read::cpus(maps)?.into_iter().map(row).collect())

@@ -17,6 +17,7 @@ use crate::datapath::{
     image::Image,
     load::FlushLog,
     pins::Pins,
+    resize::Replaced,
 };
 use crate::drift::{Backoff, Object, Watch, What};
 use crate::failure::Failure;
@@ -70,6 +71,8 @@ pub struct Engine {
     pub mode: AttachMode,
     /// The maps.
     pub filler: Filler,
+    /// Maps that it has replaced.
+    pub replaced: Replaced,
     /// The time of the datapath.
     pub clock: Clock,
     /// The kernel.
@@ -205,7 +208,7 @@ impl Engine {
             let link = links.iter().find(|link| link.name == name).ok_or(Failure::NoInterface(name))?;
             self.attach(link)?;
         }
-        Ok(())
+        Ok(std::mem::take(&mut self.replaced).settle(self.filler.maps_mut())?)
     }
 
     fn attach(&mut self, link: &Link) -> Result<(), Failure> {

@@ -4,10 +4,12 @@
 //! only: the kernel's SA names a CPU of its own, its CPU is not to be used any more, or its CPU stays overloaded while another
 //! one has time. Who moves it waits for a pause of its packets, so that none overtakes another.
 
+mod astray;
 mod choice;
 #[cfg(test)]
 mod tests;
 
+pub use astray::Astray;
 pub use choice::PATIENCE;
 
 use choice::BUSY;

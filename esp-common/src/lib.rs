@@ -56,4 +56,4 @@ pub use xfrm_stat::StatName;
 
 /// Version of everything in this crate. The pin directory is named after it, and [`Settings::abi`] repeats it,
 /// so that an agent never reads maps of another layout.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

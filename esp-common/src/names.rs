@@ -29,7 +29,9 @@ pub const MAP_SETTINGS: &str = "SETTINGS";
 pub const MAP_SA_INDEX: &str = "SA_INDEX";
 /// cpu * [`crate::Shape::slots`] + slot to [`crate::SaLine`]: key and counters of an SA. One cache line each.
 pub const MAP_SA_LINES: &str = "SA_LINES";
-/// [`crate::sequence::WORDS`] words for each slot of `SA_LINES`, shared by all CPUs: what sequence numbers tell.
+/// One word for each slot of `SA_LINES`, shared by all CPUs: [`crate::sequence::Numbers::head`].
+pub const MAP_HEADS: &str = "HEADS";
+/// The same: [`crate::sequence::Numbers::rest`].
 pub const MAP_SEQUENCES: &str = "SEQUENCES";
 /// One word for each slot of `SA_LINES`: when its next packet is due, in ns of CLOCK_MONOTONIC.
 pub const MAP_SA_BUDGETS: &str = "SA_BUDGETS";
@@ -92,10 +94,11 @@ pub const MAP_ARRIVED: &str = "ARRIVED";
 pub const MAP_LOST: &str = "LOST";
 
 /// All maps, in the order in which `status` lists them.
-pub const MAPS: [&str; 32] = [
+pub const MAPS: [&str; 33] = [
     MAP_SETTINGS,
     MAP_SA_INDEX,
     MAP_SA_LINES,
+    MAP_HEADS,
     MAP_SEQUENCES,
     MAP_SA_BUDGETS,
     MAP_PEER_BUDGETS,

@@ -49,7 +49,9 @@ pub struct Settings {
     /// 1 while SAs may have CPUs of their own ([`crate::lane`]).
     pub steer: u8,
     /// Zero.
-    pub pad: [u8; 6],
+    pub pad: [u8; 2],
+    /// Counts how often the map of our own addresses was changed.
+    pub locals: u32,
 }
 
 impl Settings {

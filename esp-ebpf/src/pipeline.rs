@@ -23,8 +23,11 @@ pub struct Place<'a> {
 /// XDP ingress: the outer packet.
 #[inline(always)] // one program, one frame of its stack
 pub fn xdp<P: Packet, T: Tables>(packet: &P, tables: &T, place: &Place<'_>) -> Action {
-    let outcome = inspect_outer(packet, tables, place).unwrap_or_else(Outcome::from);
-    finish(packet, tables, place, Hook::Xdp, outcome)
+    // Two ways to the exit: where they met, LLVM would have headers that were not read set to something at each check.
+    match inspect_outer(packet, tables, place) {
+        Ok(outcome) => finish(packet, tables, place, Hook::Xdp, outcome),
+        Err(reason) => finish(packet, tables, place, Hook::Xdp, reason.into()),
+    }
 }
 
 /// TC ingress: decrypted packets and clear text; the outer packet too where XDP is not there.

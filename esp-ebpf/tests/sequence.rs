@@ -1,7 +1,10 @@
 //! What sequence numbers tell, against a plain model that remembers everything.
 
-use esp_common::sequence::{BLOCK, RING, Sight, WORDS};
-use esp_datapath::{Words, sequence::Sequence};
+use esp_common::sequence::{BLOCK, Numbers, RING, Sight, WORDS};
+use esp_datapath::{
+    Words,
+    sequence::{Sequence, next},
+};
 use proptest::prelude::*;
 use std::{
     array,
@@ -16,9 +19,15 @@ use std::{
 /// Packets in a row that prove that a peer began anew.
 const ENOUGH: u64 = 4;
 
-struct Shared([AtomicU64; WORDS]);
+struct Shared {
+    head: [AtomicU64; 1],
+    rest: [AtomicU64; WORDS],
+}
 
-impl Words for &Shared {
+#[derive(Clone, Copy)]
+struct Host<'a>(&'a [AtomicU64]);
+
+impl Words for Host<'_> {
     fn load(self, at: usize) -> u64 {
         self.0[at].load(Relaxed)
     }
@@ -38,17 +47,25 @@ impl Words for &Shared {
 
 impl Shared {
     fn new() -> Self {
-        Self(array::from_fn(|_| AtomicU64::new(0)))
+        Self { head: [AtomicU64::new(0)], rest: array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    fn next(&self, low: u32) -> bool {
+        next(Host(&self.head), low)
+    }
+
+    fn see_at_length(&self, low: u32) -> bool {
+        Sequence(Host(&self.head), Host(&self.rest)).see(low)
     }
 
     fn see(&self, number: u64) {
-        let (sequence, low) = (Sequence(self), number as u32);
-        assert!(sequence.next(low) || sequence.see(low));
+        assert!(self.next(number as u32) || self.see_at_length(number as u32));
     }
 
     fn sight(&self) -> Sight {
-        let words = array::from_fn(|at| self.0[at].load(Relaxed));
-        Sight::of(&words).expect("a packet came")
+        let [head] = &self.head;
+        let rest = array::from_fn(|at| self.rest[at].load(Relaxed));
+        Sight::of(&Numbers { head: head.load(Relaxed), rest }).expect("a packet came")
     }
 }
 
@@ -211,6 +228,26 @@ fn a_path_that_doubles_every_packet_is_no_peer_that_begins_anew() {
 }
 
 #[test]
+fn packets_that_are_played_back_between_others_are_no_peer_that_begins_anew() {
+    let words = Shared::new();
+    (1..1_000).for_each(|number| words.see(number));
+    for number in 1_000..2_000 {
+        words.see(number);
+        words.see(number - 900);
+    }
+    assert_eq!((words.sight().old, words.sight().restarts), (1_000, 0));
+}
+
+#[test]
+fn numbers_grow_beyond_what_a_head_has_room_for() {
+    const STEP: u64 = 1 << 20;
+    let words = Shared::new();
+    let highest = (0..=(1 << 37) / STEP).map(|step| step * STEP).inspect(|number| words.see(*number)).last();
+    assert_eq!(Some(words.sight().highest), highest);
+    assert_eq!(words.sight().lost + words.sight().missing, (1 << 37) / STEP * (STEP - 1));
+}
+
+#[test]
 fn packets_from_before_the_ring_are_old() {
     let words = Shared::new();
     (1..1_000).for_each(|number| words.see(number));
@@ -254,10 +291,10 @@ fn cpus_that_share_an_sa_come_to_what_one_would() {
 fn what_is_in_order_takes_the_short_way_but_for_the_first_of_a_block() {
     let words = Shared::new();
     let long: Vec<u32> =
-        (1..=100).filter(|number| !Sequence(&words).next(*number) && Sequence(&words).see(*number)).collect();
+        (1..=100).filter(|number| !words.next(*number) && words.see_at_length(*number)).collect();
     assert_eq!(long, [1, 32, 64, 96]);
-    assert!(!Sequence(&words).next(99), "late");
-    assert!(!Sequence(&words).next(100), "twice");
+    assert!(!words.next(99), "late");
+    assert!(!words.next(100), "twice");
     assert_eq!(words.sight(), Sight { highest: 100, ..Sight::default() });
 }
 
@@ -267,7 +304,7 @@ proptest! {
         let (short, long) = (Shared::new(), Shared::new());
         for number in stream {
             short.see(number);
-            assert!(Sequence(&long).see(number as u32));
+            assert!(long.see_at_length(number as u32));
             prop_assert_eq!(short.sight(), long.sight());
         }
     }

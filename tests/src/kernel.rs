@@ -1,5 +1,6 @@
 //! The programs in the running kernel, without pins and without interfaces: frames go in by `BPF_PROG_TEST_RUN`.
 
+mod attach;
 mod beside;
 mod counts;
 mod hand;
@@ -10,7 +11,7 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader, TestRun as _,
     maps::xdp::DevMapHash,
-    programs::{RawTracePoint, SchedClassifier, TestRunOptions, Xdp, XdpMode},
+    programs::{RawTracePoint, SchedClassifier, TestRunOptions, Xdp},
 };
 use beside::Beside;
 use esp_agent::{
@@ -48,6 +49,8 @@ pub struct Kernel {
     told: World,
     maps: Beside,
     table: Table,
+    /// [`esp_common::Settings::locals`].
+    locals: u32,
 }
 
 impl Kernel {
@@ -89,7 +92,7 @@ impl Kernel {
             program.load().with_context(|| format!("failed to load {name}"))?;
         }
         let (maps, table) = Beside::of(&ebpf, sizes)?;
-        Ok(Self { ebpf, told: World::default(), maps, table })
+        Ok(Self { ebpf, told: World::default(), maps, table, locals: 0 })
     }
 
     /// The object, for maps that a test reads itself.
@@ -97,19 +100,17 @@ impl Kernel {
         &self.ebpf
     }
 
+    /// One of its XDP programs.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn xdp(&self, name: &str) -> Result<&Xdp> {
+        Ok(self.ebpf.program(name).context("no such program")?.try_into()?)
+    }
+
     /// The table of SAs.
     pub fn table(&self) -> &Table {
         &self.table
-    }
-
-    /// Attaches the XDP program to an interface of this thread's namespace, in the driver. It goes with this.
-    ///
-    /// Errors: the kernel's.
-    pub fn attach(&mut self, iface: &str) -> Result<()> {
-        let program: &mut Xdp =
-            self.ebpf.program_mut(names::PROG_XDP).context("no such program")?.try_into()?;
-        program.attach(iface, XdpMode::Driver).with_context(|| format!("failed to attach to {iface}"))?;
-        Ok(())
     }
 
     /// Lets transit leave by an interface.

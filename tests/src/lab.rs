@@ -9,17 +9,21 @@
 //! Both families are always there, outside and inside; a test chooses which it uses.
 
 mod gateway;
+mod line;
 mod manual;
 mod ping;
 mod stat;
 mod stream;
+mod tap;
 mod tunnel;
 
-pub use gateway::Gateway;
+pub use gateway::{Gateway, counted};
+pub use line::Line;
 pub use manual::{Suite, batch, protect};
 pub use ping::{Fit, Ping, ping, ping_whole};
-pub use stat::{STALE_ROUTE, moved, take_out, xfrm_objects, xfrm_stat};
+pub use stat::{STALE_ROUTE, moved, take_out, xfrm_objects, xfrm_stat, xfrm_stat_here};
 pub use stream::{Stream, missing};
+pub use tap::Tap;
 pub use tunnel::{Mode, Side, Tunnel};
 
 use crate::{

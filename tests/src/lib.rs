@@ -34,6 +34,7 @@ pub mod stream;
 pub mod tables;
 pub mod tally;
 pub mod traced;
+pub mod traffic;
 pub mod wait;
 pub mod wire;
 pub mod world;

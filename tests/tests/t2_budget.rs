@@ -16,8 +16,9 @@ const US: Ipv4Addr = Ipv4Addr::new(10, 55, 55, 1);
 const PEERS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 66, 66, 1), Ipv4Addr::new(10, 66, 66, 2)];
 const SPI: u32 = 0x1000;
 const STRANGE: u32 = 0xdead_0000;
-const BURST: Duration = Duration::from_millis(100);
-/// So that the burst at the start is a small part.
+/// Longer than a round of floods, each of which waits for RCU: a budget that is not asked fills up no further.
+const BURST: Duration = Duration::from_millis(500);
+/// So that what is left of a burst at the end is a small part.
 const TIME: Duration = Duration::from_secs(3);
 
 fn frame(peer: Ipv4Addr, spi: u32) -> Vec<u8> {
@@ -40,7 +41,6 @@ fn packets(kernel: &Kernel, reason: Reason, action: Action) -> Result<u64> {
 
 /// Runs frames for a while, each in turn; how many, and for how long.
 fn flood(kernel: &Kernel, frames: &[Vec<u8>]) -> Result<(u64, Duration)> {
-    // Each call waits for RCU: some 15 ms, in which a budget fills up again by less than its burst.
     const RUN: u32 = 50_000;
     let (start, mut sent) = (Instant::now(), 0);
     while start.elapsed() < TIME {

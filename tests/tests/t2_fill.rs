@@ -122,11 +122,14 @@ fn maps_follow_the_image_there_and_back() -> Result<()> {
             inner: inner([(2, rules(Rule::DIR_FWD, [11, 12]))]),
             notes: Vec::new(),
         };
+        let mut changes = Vec::new();
         for image in [lab(), lab(), less, Image::default(), lab()] {
             let notes = filler.fill(&image)?;
             ensure!(notes.is_empty(), "{notes:?}");
             ensure_held(&filler, &image)?;
+            changes.push(filler.maps().settings.get(&0, 0)?.locals);
         }
+        assert_eq!(changes, [1, 1, 2, 3, 4], "the datapath is told of other addresses");
         Ok(())
     })
 }

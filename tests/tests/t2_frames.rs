@@ -4,11 +4,14 @@ use anyhow::{Context as _, Result, ensure};
 use esp_common::{Action, Addr, Counter, Direction, GuardKey, Hook, Reason, SeenKey};
 use esp_tests::{
     cases::{self, Case},
-    corpus, host,
+    corpus,
+    frame::{Frame, Ipv4, Payload},
+    host,
     kernel::{Constants, Kernel, SeenFlow, takes},
     strategy,
-    world::{World, addr},
+    world::{PEER, SPI, US, World, addr},
 };
+use std::net::Ipv4Addr;
 
 #[test]
 #[ignore = "T2: root, bpf"]
@@ -172,5 +175,29 @@ fn the_empty_program_passes_and_counts_nothing() -> Result<()> {
     let (value, _) = kernel.run(esp_common::names::PROG_EMPTY, &[0; 64], 10)?;
     assert_eq!(value, 2);
     assert_eq!(kernel.reasons()?, Vec::<(Hook, Reason, Action, Counter)>::new());
+    Ok(())
+}
+
+/// The datapath keeps what it has asked of the map of addresses.
+#[test]
+#[ignore = "T2: root, bpf"]
+fn an_address_is_ours_from_the_moment_that_it_is_told() -> Result<()> {
+    const TURNS: u64 = 4;
+    let mut kernel = Kernel::load(Constants::default())?;
+    let ours = World { sas: [].into(), ..World::lab() };
+    let others = World { locals: [].into(), ..ours.clone() };
+    let frame =
+        Frame::v4(&Ipv4::new(PEER.parse::<Ipv4Addr>()?, US.parse::<Ipv4Addr>()?), &Payload::esp(SPI, 1, 64))
+            .build();
+    for turn in 1..=TURNS {
+        for (world, reason, action) in
+            [(&ours, Reason::UnknownSpi, Action::Drop), (&others, Reason::EspForeign, Action::Pass)]
+        {
+            kernel.tell(world)?;
+            kernel.verdict(Hook::Xdp, &frame)?;
+            kernel.verdict(Hook::Xdp, &frame)?;
+            assert_eq!(kernel.reason(Hook::Xdp, reason, action)?.packets, 2 * turn, "{reason:?}");
+        }
+    }
     Ok(())
 }

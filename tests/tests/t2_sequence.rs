@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use esp_common::{
     Action, Addr, FlowKey, Hook, SaEntry, Spi, names,
-    sequence::{Sight, WORDS},
+    sequence::{Numbers, Sight, WORDS},
 };
 use esp_datapath::{Words, sequence::Sequence};
 use esp_tests::{
@@ -30,7 +30,7 @@ const SPI: u32 = 0x1000;
 const CPUS: usize = 2;
 
 #[derive(Clone, Copy)]
-struct Host<'a>(&'a [Cell<u64>; WORDS]);
+struct Host<'a>(&'a [Cell<u64>]);
 
 impl Words for Host<'_> {
     fn load(self, at: usize) -> u64 {
@@ -54,11 +54,11 @@ impl Words for Host<'_> {
 
 /// What the host makes of the numbers.
 fn on_the_host(numbers: &[u32]) -> Option<Sight> {
-    let words = [const { Cell::new(0) }; WORDS];
+    let (head, rest) = (Cell::new(0), [const { Cell::new(0) }; WORDS]);
     for number in numbers {
-        assert!(Sequence(Host(&words)).see(*number));
+        assert!(Sequence(Host(std::slice::from_ref(&head)), Host(&rest)).see(*number));
     }
-    Sight::of(&words.map(|word| word.get()))
+    Sight::of(&Numbers { head: head.get(), rest: rest.map(|word| word.get()) })
 }
 
 fn kernel(dst: Addr) -> Result<(Kernel, FlowKey)> {

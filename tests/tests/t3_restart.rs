@@ -10,6 +10,7 @@ use esp_tests::{
     probe,
     promtext::Scrape,
     site::{GATEWAY, NOWHERE, OUTSIDE, Site, inbound},
+    traffic::Traffic,
     wait,
 };
 use nix::sys::signal::Signal;
@@ -18,65 +19,24 @@ use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
     io::Write as _,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 use tempfile::NamedTempFile;
 
 const SPI: u32 = 0x1000;
 const ROUNDS: u32 = 4;
-/// Between two frames of the traffic.
-const PACE: Duration = Duration::from_millis(1);
 /// What an orchestrator waits before it sends SIGKILL is longer.
 const STOP: Duration = Duration::from_secs(5);
-
-/// Frames on the wire without a pause, until the end of the test or of the scope.
-struct Traffic {
-    sent: AtomicU64,
-    stop: AtomicBool,
-}
-
-impl Traffic {
-    const fn new() -> Self {
-        Self { sent: AtomicU64::new(0), stop: AtomicBool::new(false) }
-    }
-
-    /// Sends until it is told to stop; how many.
-    fn run(&self, site: &Site) -> Result<u64> {
-        let far = site.far()?;
-        while !self.stop.load(Ordering::Relaxed) {
-            let seq = self.sent.load(Ordering::Relaxed) + 1;
-            far.send(&inbound(&Payload::esp(SPI, u32::try_from(seq)?, 64)).build())?;
-            self.sent.store(seq, Ordering::Relaxed);
-            std::thread::sleep(PACE);
-        }
-        Ok(self.sent.load(Ordering::Relaxed))
-    }
-
-    fn wait_sent(&self, more: u64) -> Result<()> {
-        let goal = self.sent.load(Ordering::Relaxed) + more;
-        wait::until(PATIENCE, "traffic", || (self.sent.load(Ordering::Relaxed) >= goal).then_some(()))
-    }
-}
-
-/// Ends the traffic when the test ends, also when it fails: a scope waits for its threads.
-struct StopAtEnd<'a>(&'a Traffic);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.stop.store(true, Ordering::Relaxed);
-    }
-}
 
 #[test]
 #[ignore = "T3: root, namespaces, bpf"]
 fn every_packet_is_counted_across_kills_at_any_moment() -> Result<()> {
     let site = site()?;
-    let traffic = Traffic::new();
+    let traffic = Traffic::of(SPI, 1);
     // From here on the datapath is there.
     drop(site.agent()?.start()?);
     let sent = std::thread::scope(|scope| {
-        let end = StopAtEnd(&traffic);
+        let end = traffic.end();
         let sender = scope.spawn(|| traffic.run(&site));
         let mut before = 0;
         for round in 0..ROUNDS {
@@ -150,9 +110,9 @@ fn what_an_agent_of_another_version_left_is_taken_over_and_no_packet_passes_unse
         std::fs::create_dir(versions.join("v1"))?;
         Ok(std::fs::rename(&ours, versions.join("v1").join(name))?)
     })?;
-    let traffic = Traffic::new();
+    let traffic = Traffic::of(SPI, 1);
     let (agent, sent) = std::thread::scope(|scope| {
-        let end = StopAtEnd(&traffic);
+        let end = traffic.end();
         let sender = scope.spawn(|| traffic.run(&site));
         traffic.wait_sent(100)?;
         let agent = site.agent()?.start()?;

@@ -168,3 +168,58 @@ fn policies_and_flows_that_were_not_asked_for_leave_it_to_the_kernel() -> Result
         Ok(())
     })
 }
+
+/// Answers of the kernel are kept for a tick, so most of these come to one that was asked for before them.
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
+fn what_was_asked_for_one_packet_serves_no_other() -> Result<()> {
+    const TIMES: u64 = 100;
+    let crossing = Crossing::new()?;
+    let (left, right) = (Wire::open(&crossing.left, "left0")?, Wire::open(&crossing.right, "right0")?);
+    let (agent, _config) = start(&crossing, "native", "[transit]\nforward = true")?;
+    let small = v4(RIGHT, 64);
+    let others = [v4(RIGHT, usize::from(MTU) - 20 - 8 + 4), v4(LEFT, 64), v4(NOWHERE, 64)];
+    for _ in 0..TIMES {
+        left.send(&small)?;
+        for other in &others {
+            left.send(other)?;
+        }
+    }
+    for _ in 0..TIMES {
+        ensure!(right.receive(SOON, |frame| frame[12..14] == [8, 0] && frame[23] == 50)?.is_some(), "lost");
+    }
+    let labels = [("iface", "near0"), ("hook", "xdp"), ("action", "pass"), ("reason", "esp_foreign")];
+    esp_tests::wait::until_ok(SOON, "all of them judged", || {
+        let passed = agent.scrape()?.sum("esp_packets_total", &labels).unwrap_or(0);
+        ensure!(passed == TIMES * others.len() as u64, "{passed} were left to the stack");
+        Ok(())
+    })?;
+    assert_eq!(redirected(&agent)?, TIMES);
+    Ok(())
+}
+
+#[test]
+#[ignore = "T3: root, namespaces, bpf"]
+fn routes_and_neighbours_that_change_are_followed() -> Result<()> {
+    let crossing = Crossing::new()?;
+    let (left, right) = (Wire::open(&crossing.left, "left0")?, Wire::open(&crossing.right, "right0")?);
+    let (agent, _config) = start(&crossing, "native", "[transit]\nforward = true")?;
+    let esp = |frame: &[u8]| frame[12..14] == [8, 0] && frame[23] == 50;
+    let to = || -> Result<Option<Vec<u8>>> {
+        left.send(&v4(BEYOND, 64))?;
+        Ok(right.receive(SILENCE, esp)?.map(|frame| frame[..6].to_vec()))
+    };
+    ensure!(to()?.as_deref() == Some(&mac(RIGHT.into())), "to the gateway at first");
+    crossing.router.ip(&format!("neigh replace {RIGHT} lladdr 02:00:00:00:00:77 dev far0 nud permanent"))?;
+    esp_tests::wait::until_ok(SOON, "frames to the other neighbour", || {
+        ensure!(to()?.as_deref() == Some(&[2, 0, 0, 0, 0, 0x77]), "to the old one");
+        Ok(())
+    })?;
+    crossing.router.ip("route replace blackhole 10.9.0.0/16")?;
+    esp_tests::wait::until_ok(SOON, "nothing sent on", || {
+        let before = redirected(&agent)?;
+        ensure!(to()?.is_none(), "it still arrives");
+        ensure!(redirected(&agent)? == before, "it is still sent on");
+        Ok(())
+    })
+}

@@ -1,18 +1,17 @@
 //! Real decryption on CPUs of its own: each SA where it belongs, and its packets in order while SAs change their CPUs.
 
 use anyhow::{Context as _, Result, ensure};
-use esp_agent::datapath::{maps::Maps, pins::Pins};
-use esp_agent::instance::Instance;
+use esp_agent::datapath::maps::Maps;
 use esp_common::{Action, Hook, Reason, counter::reason_index};
 use esp_tests::{
     agent::PATIENCE,
-    lab::{CLIENT_A, Gateway, Lab, Outer, Side, batch, moved, xfrm_stat},
+    lab::{Gateway, Lab, Line, Outer, Side, batch, moved, xfrm_stat},
     wait::until_ok,
 };
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    net::{IpAddr, Ipv4Addr, UdpSocket},
+    net::Ipv4Addr,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -79,39 +78,9 @@ fn server_b(lab: &Lab, sas: u32) -> Result<()> {
     batch(&lab.server_b, &lines)
 }
 
-/// A socket at each end for each SA.
-struct Line {
-    from: UdpSocket,
-    to: UdpSocket,
-}
-
-impl Line {
-    fn new(lab: &Lab, sa: u32) -> Result<Self> {
-        let [IpAddr::V4(client), _] = CLIENT_A else { anyhow::bail!("not IPv4") };
-        let to = lab.client_a.run_in(|| Ok(UdpSocket::bind((client, 0))?))?;
-        to.set_read_timeout(Some(Duration::from_millis(200)))?;
-        let from = lab.client_b.run_in(|| Ok(UdpSocket::bind((host(sa), 0))?))?;
-        from.connect(to.local_addr()?)?;
-        Ok(Self { from, to })
-    }
-
-    /// Sends a burst, behind the numbers that were sent before.
-    fn send(&self, sent: u64) -> Result<()> {
-        (sent..sent + BURST).try_for_each(|number| Ok(self.from.send(&number.to_be_bytes()).map(drop)?))
-    }
-
-    /// All numbers that arrive, in their order, until `count` of them are there.
-    fn receive(&self, count: u64, stop: &AtomicBool) -> Result<Vec<u64>> {
-        let (mut numbers, mut bytes) = (Vec::new(), [0; 8]);
-        while !stop.load(Ordering::Relaxed) && (numbers.len() as u64) < count {
-            match self.to.recv(&mut bytes) {
-                Ok(_) => numbers.push(u64::from_be_bytes(bytes)),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(numbers)
-    }
+/// Sends a burst, behind the numbers that were sent before.
+fn burst(line: &Line, sent: u64) -> Result<()> {
+    (sent..sent + BURST).try_for_each(|number| line.send(number))
 }
 
 /// Packets that were decrypted on each CPU, by TC ingress.
@@ -124,10 +93,6 @@ fn lanes(maps: &Maps) -> BTreeMap<u32, Option<u32>> {
     let lines = maps.lines();
     let named = lines.slots_named((*maps.sa_index).as_ref());
     named.map(|(key, slot)| (key.spi.number() - SPI, lines.lane(slot).cpu())).collect()
-}
-
-fn maps(a: &Gateway) -> Result<Maps> {
-    a.netns.run_in(|| Ok(Maps::open(&Pins::new(Instance::detect(None)?.pin_dir))?))
 }
 
 /// Linux 6.13 and newer give an SA a CPU.
@@ -147,16 +112,16 @@ fn each_sa_is_decrypted_on_its_cpu() -> Result<()> {
     server_b(&lab, sas)?;
     let mut a = Gateway::new(&lab, Side::A, &config("[steer]\ncpus = \"0-1\"\n", own)?)?;
     a.start()?;
-    let (maps, stop) = (maps(&a)?, AtomicBool::new(false));
+    let (maps, stop) = (a.maps()?, AtomicBool::new(false));
     let lanes = lanes(&maps);
     ensure!(lanes.len() == sas as usize && lanes.values().all(Option::is_some), "{lanes:?}");
     let spread = lanes.values().filter(|cpu| **cpu == Some(0)).count();
     ensure!(spread == SAS as usize / 2, "{lanes:?}");
     ensure!(own.is_none() || lanes[&SAS] == own, "{lanes:?}");
     for sa in 0..sas {
-        let line = Line::new(&lab, sa)?;
+        let line = Line::new(&lab, host(sa).into())?;
         let before = decrypted(&maps);
-        line.send(0)?;
+        burst(&line, 0)?;
         let numbers = line.receive(BURST, &stop)?;
         ensure!(numbers.iter().copied().eq(0..BURST), "SA {sa}: {numbers:?}");
         for (cpu, count) in decrypted(&maps) {
@@ -176,8 +141,8 @@ fn sas_that_move_lose_nothing_and_stay_in_order() -> Result<()> {
     let mut a = Gateway::new(&lab, Side::A, &config("[steer]\ncpus = \"0-1\"\n", None)?)?;
     a.start()?;
     let before = xfrm_stat(&a.netns)?;
-    let (maps, done, stop) = (maps(&a)?, AtomicBool::new(false), AtomicBool::new(false));
-    let lines = (0..SAS).map(|sa| Line::new(&lab, sa)).collect::<Result<Vec<_>>>()?;
+    let (maps, done, stop) = (a.maps()?, AtomicBool::new(false), AtomicBool::new(false));
+    let lines = (0..SAS).map(|sa| Line::new(&lab, host(sa).into())).collect::<Result<Vec<_>>>()?;
     std::thread::scope(|scope| {
         let senders: Vec<_> = lines.iter().map(|line| scope.spawn(|| bursts(line, &done))).collect();
         let receivers: Vec<_> =
@@ -220,7 +185,7 @@ fn sas_that_move_lose_nothing_and_stay_in_order() -> Result<()> {
 fn bursts(line: &Line, done: &AtomicBool) -> Result<u64> {
     let mut sent = 0;
     while !done.load(Ordering::Relaxed) {
-        line.send(sent)?;
+        burst(line, sent)?;
         sent += BURST;
         std::thread::sleep(PAUSE);
     }

@@ -183,7 +183,7 @@ fn prepare(
     args: Run,
 ) -> Result<Engine, Failure> {
     let pins = super::pins(&instance);
-    load::maps(&pins, &config.sizes)?;
+    let replaced = load::maps(&pins, &config.sizes)?;
     let mut maps = Maps::open(&pins)?;
     for version in upgrade::take_over(&pins, &mut maps)? {
         tracing::warn!("taking over from an agent with maps of version {version}: counters start anew");
@@ -214,6 +214,7 @@ fn prepare(
     Ok(Engine {
         port: netlink.port(),
         filler: Filler::open(maps)?,
+        replaced,
         clock: load::clock(&pins, &config.sizes)?,
         xfrm: Sequenced::new(Box::new(netlink), Ledger::of(&instance)?),
         record: Record::of(&instance)?,

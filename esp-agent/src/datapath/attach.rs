@@ -1,6 +1,7 @@
 //! Programs on interfaces. Links are pinned: they stay when the agent ends, and the next agent replaces the program
 //! behind them in one step, so that no packet is missed.
 
+mod detach;
 mod link;
 mod slot;
 mod tc;
@@ -158,12 +159,15 @@ fn outer(
     let mut note = String::new();
     if !wanted.is_empty() {
         let mut loaded = load::programs(pins, sizes, constants)?;
+        // What is there is ours if we have its link, whatever becomes of that.
+        let ours = pins.link(&target.name, names::PROG_XDP).exists();
+        let foreign = target.xdp_program.filter(|_| !ours);
         // The way of an earlier agent first: a link that is there only changes its program.
         let mut ways = wanted.to_vec();
         ways.sort_by_key(|how| *how != earlier);
         for (left, how) in (0..ways.len()).rev().zip(ways) {
             let another = left > 0 || mode == AttachMode::Auto;
-            match xdp::attach(pins, loaded.xdp(xdp::program(how))?, target, how, earlier) {
+            match xdp::attach(pins, loaded.xdp(xdp::program(how))?, target, how, earlier, foreign) {
                 // That one buffer is too small for a frame is nothing to be told.
                 Ok(()) if how == IfaceSlot::XDP_NATIVE_FRAGS => return Ok((loaded, how, String::new())),
                 Ok(()) => return Ok((loaded, how, note)),

@@ -84,8 +84,7 @@ impl Filler {
     /// Returns sentences about what found no room. Errors: a map cannot be written.
     pub fn fill(&mut self, image: &Image) -> Result<Vec<String>, DatapathError> {
         let mut notes = image.notes.clone();
-        let locals = image.locals.iter().map(|addr| (*addr, 1)).collect();
-        sync(&mut self.maps.locals, &mut self.locals, locals, names::MAP_LOCALS, &mut notes)?;
+        self.sync_locals(image, &mut notes)?;
         let inner = self.place_inner(&image.inner, &mut notes)?;
         sync(&mut self.maps.inner, &mut self.inner, inner, names::MAP_INNER, &mut notes)?;
         self.sync_sas(&image.sas, &mut notes)?;
@@ -151,6 +150,17 @@ impl Filler {
     /// Who says which CPU decrypts which SA.
     pub fn steering(&mut self) -> &mut Steering {
         &mut self.steering
+    }
+
+    /// The datapath keeps the map's answers until it is told of a change, also of one that has failed half way.
+    fn sync_locals(&mut self, image: &Image, notes: &mut Vec<String>) -> Result<(), DatapathError> {
+        let wanted: BTreeMap<_, _> = image.locals.iter().map(|addr| (*addr, 1)).collect();
+        let same = self.locals == wanted;
+        let synced = sync(&mut self.maps.locals, &mut self.locals, wanted, names::MAP_LOCALS, notes);
+        if !same {
+            self.set(|settings| settings.locals = settings.locals.wrapping_add(1))?;
+        }
+        synced
     }
 
     /// As [`sync`] does with a map.

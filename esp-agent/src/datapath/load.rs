@@ -1,6 +1,12 @@
 //! Maps made and pinned, programs accepted by the verifier; nothing attached yet.
 
-use super::{DatapathError, clock::Clock, cpus, object, pins::Pins, resize};
+use super::{
+    DatapathError,
+    clock::Clock,
+    cpus, object,
+    pins::Pins,
+    resize::{self, Replaced},
+};
 use crate::config::Sizes;
 use aya::{
     Ebpf, EbpfLoader,
@@ -10,10 +16,11 @@ use aya_log::EbpfLogger;
 use esp_common::{Shape, lane::QUEUES, names, table::ghost_slots, transit::mac_word};
 
 /// Maps with a size of their own, and that size.
-pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 16] {
+pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 17] {
     [
         (names::MAP_SA_INDEX, Shape::elements(sizes.sas)),
         (names::MAP_SA_LINES, cpus * Shape::slots_for(sizes.sas)),
+        (names::MAP_HEADS, Shape::slots_for(sizes.sas)),
         (names::MAP_SEQUENCES, Shape::slots_for(sizes.sas)),
         (names::MAP_SA_BUDGETS, Shape::slots_for(sizes.sas)),
         (names::MAP_LANES, Shape::slots_for(sizes.sas)),
@@ -52,10 +59,11 @@ pub struct Loaded(Ebpf);
 /// Prints what was logged since it was called last.
 pub type FlushLog = Box<dyn FnMut() + Send>;
 
-/// Makes and pins the maps, replacing those of another size with their counts carried over.
+/// Makes and pins the maps, replacing those of another size with their counts carried over. Yields those, in which programs
+/// may still count.
 ///
 /// Errors: see [`DatapathError`].
-pub fn maps(pins: &Pins, sizes: &Sizes) -> Result<(), DatapathError> {
+pub fn maps(pins: &Pins, sizes: &Sizes) -> Result<Replaced, DatapathError> {
     pins.create()?;
     let saved = resize::save(pins, sizes)?;
     loader(pins, sizes, Constants::default())?;

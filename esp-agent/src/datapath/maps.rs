@@ -8,7 +8,7 @@ use super::{
     mapped::Mapped,
     pins::Pins,
     queues::Queues,
-    table::{self, Lines},
+    table::{self, Lines, Shared},
 };
 use aya::maps::{
     Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuHashMap, xdp::DevMapHash,
@@ -27,10 +27,8 @@ pub struct Maps {
     pub sa_index: Arc<Mapped>,
     /// [`names::MAP_SA_LINES`].
     pub sa_lines: Arc<Mapped>,
-    /// [`names::MAP_SEQUENCES`].
-    pub sequences: table::Words,
-    /// [`names::MAP_LANES`].
-    pub lanes: table::Words,
+    /// What there is of each slot on all CPUs together.
+    pub shared: Shared,
     /// [`names::MAP_SAS`].
     pub sas: HashMap<MapData, FlowKey, u32>,
     /// SAs that the table may hold.
@@ -79,8 +77,7 @@ impl Maps {
             settings: open(pins, names::MAP_SETTINGS)?,
             sa_index: Arc::new(map(pins, names::MAP_SA_INDEX)?),
             sa_lines: Arc::new(map(pins, names::MAP_SA_LINES)?),
-            sequences: Arc::new(map(pins, names::MAP_SEQUENCES)?),
-            lanes: Arc::new(map(pins, names::MAP_LANES)?),
+            shared: shared(pins)?,
             sas: open(pins, names::MAP_SAS)?,
             sa_limit: size(pins, names::MAP_SAS)?,
             locals: open(pins, names::MAP_LOCALS)?,
@@ -108,7 +105,7 @@ impl Maps {
     #[must_use]
     pub fn lines(&self) -> Lines {
         // All of these maps are made for the same CPUs.
-        Lines::new(self.sa_lines.clone(), self.sequences.clone(), self.lanes.clone(), self.reasons.cpus())
+        Lines::new(self.sa_lines.clone(), self.shared.clone(), self.reasons.cpus())
     }
 
     /// [`esp_common::Shape::moves`].
@@ -119,7 +116,11 @@ impl Maps {
     }
 }
 
-fn map(pins: &Pins, name: &'static str) -> Result<Mapped, DatapathError> {
+pub(super) fn shared(pins: &Pins) -> Result<Shared, DatapathError> {
+    Shared::new(|name| Ok(Arc::new(map(pins, name)?)))
+}
+
+pub(super) fn map(pins: &Pins, name: &'static str) -> Result<Mapped, DatapathError> {
     Mapped::of(&pinned(pins, name)?, name)
 }
 

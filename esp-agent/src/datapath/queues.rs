@@ -13,6 +13,7 @@ use aya::{
     programs::ProgramFd,
 };
 use esp_common::{lane, names};
+use std::collections::BTreeMap;
 use std::io;
 
 /// Two for each CPU: for frames of one buffer, and of several.
@@ -23,6 +24,10 @@ pub struct Queues {
     refused: PerCpuArray<MapData, u64>,
     arrived: PerCpuArray<MapData, u64>,
 }
+
+/// Frames of one buffer, and of several.
+const KINDS: [u32; 2] = [0, FRAGS];
+const FRAGS: u32 = 1;
 
 /// What went through a queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -36,10 +41,11 @@ pub struct Passed {
 }
 
 impl Passed {
-    /// Packets that are in it.
+    /// Packets that were handed over and did not come out here. Those of other CPUs may have come out here: then it may be
+    /// less than none (see [`crate::steer::Astray`]).
     #[must_use]
-    pub const fn waiting(&self) -> u64 {
-        self.handed.saturating_sub(self.arrived).saturating_sub(self.refused)
+    pub const fn open(&self) -> i64 {
+        self.handed.wrapping_sub(self.arrived).wrapping_sub(self.refused).cast_signed()
     }
 }
 
@@ -100,27 +106,34 @@ impl Queues {
         self.frags.set(cpu, 0, None, 0).map_err(failed(names::MAP_CPUS_FRAGS))
     }
 
-    /// What went through the two queues of a CPU.
+    /// What went through the two queues of each CPU, also of those that have none any more.
     ///
     /// Errors: a map cannot be read.
-    pub fn passed(&self, cpu: u32) -> Result<[Passed; 2], DatapathError> {
-        let (plain, frags) = (self.of(cpu, false)?, self.of(cpu, true)?);
-        Ok([plain, frags])
-    }
-
-    fn of(&self, cpu: u32, frags: bool) -> Result<Passed, DatapathError> {
-        let queue = lane::queue(cpu, frags);
+    pub fn passed(&self) -> Result<BTreeMap<u32, [Passed; 2]>, DatapathError> {
+        let possible = cpus::possible()?.into_iter();
+        let mut all: BTreeMap<_, [Passed; 2]> = possible.map(|cpu| (cpu, Default::default())).collect();
         // In this order: what comes out was handed before.
-        let arrived = self.arrived.get(&u32::from(frags), 0).map_err(on("read", names::MAP_ARRIVED))?;
-        let refused = self.refused.get(&queue, 0).map_err(on("read", names::MAP_REFUSED))?;
-        let handed = self.handed.get(&queue, 0).map_err(on("read", names::MAP_HANDED))?;
-        let possible = cpus::possible()?;
-        let at = possible.iter().position(|possible| *possible == cpu);
-        Ok(Passed {
-            handed: handed.iter().sum(),
-            refused: refused.iter().sum(),
-            arrived: at.and_then(|at| arrived.get(at)).copied().unwrap_or_default(),
-        })
+        for kind in KINDS {
+            let arrived = self.arrived.get(&kind, 0).map_err(on("read", names::MAP_ARRIVED))?;
+            for (row, arrived) in all.values_mut().zip(arrived.iter()) {
+                row[kind as usize].arrived = *arrived;
+            }
+        }
+        let sum = |map: &PerCpuArray<MapData, u64>, name, cpu, kind| {
+            let values = map.get(&lane::queue(cpu, kind == FRAGS), 0).map_err(on("read", name))?;
+            Ok(values.iter().sum::<u64>())
+        };
+        for (cpu, row) in all.range_mut(..self.plain.len()) {
+            for kind in KINDS {
+                row[kind as usize].refused = sum(&self.refused, names::MAP_REFUSED, *cpu, kind)?;
+            }
+        }
+        for (cpu, row) in all.range_mut(..self.plain.len()) {
+            for kind in KINDS {
+                row[kind as usize].handed = sum(&self.handed, names::MAP_HANDED, *cpu, kind)?;
+            }
+        }
+        Ok(all)
     }
 
     fn size(&self, cpu: u32) -> Result<Option<u32>, DatapathError> {

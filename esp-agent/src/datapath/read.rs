@@ -50,10 +50,7 @@ pub struct ReasonCount {
 ///
 /// Errors: a map cannot be read.
 pub fn flows(maps: &Maps) -> Result<Vec<Flow>, DatapathError> {
-    let mut sequences = sequences(&maps.lines());
-    let known = known(maps)?.into_iter();
-    let mut flows: Vec<_> =
-        known.map(|(key, seen)| Flow { key, seen, known: true, sequence: sequences.remove(&key) }).collect();
+    let mut flows = known(maps)?;
     let ghosts = maps.ghosts.rows().into_iter();
     flows.extend(ghosts.map(|(key, seen)| Flow { key, seen, known: false, sequence: None }));
     Ok(flows)
@@ -62,46 +59,52 @@ pub fn flows(maps: &Maps) -> Result<Vec<Flow>, DatapathError> {
 /// Readings of lines and rows together, until counts moved between them in none of them.
 const READINGS: u32 = 8;
 
-fn known(maps: &Maps) -> Result<Vec<Row>, DatapathError> {
-    let mut rows = Vec::new();
+fn known(maps: &Maps) -> Result<Vec<Flow>, DatapathError> {
+    let mut flows = Vec::new();
     for _ in 0..READINGS {
         let before = maps.moves();
-        rows = in_lines(&maps.lines());
-        join(&mut rows, entries(&maps.flows, names::MAP_FLOWS)?);
+        flows = of_sas(&maps.lines());
+        join(&mut flows, entries(&maps.flows, names::MAP_FLOWS)?);
         if before.is_multiple_of(2) && maps.moves() == before {
             break;
         }
     }
-    Ok(rows)
+    Ok(flows)
 }
 
-/// What the lines of SAs have counted.
+/// What the lines of SAs have counted; the first flow of each has what its sequence numbers tell.
+fn of_sas(lines: &Lines) -> Vec<Flow> {
+    let mut flows = Vec::new();
+    for slot in 0..lines.slots() {
+        let mut rows = lines.rows(slot).into_iter();
+        let Some((key, seen)) = rows.next() else { continue };
+        flows.push(Flow { key, seen, known: true, sequence: Sight::of(&lines.sequence(slot)) });
+        flows.extend(rows.map(|(key, seen)| Flow { key, seen, known: true, sequence: None }));
+    }
+    flows
+}
+
+/// What lines have counted.
 #[must_use]
 pub fn in_lines(lines: &Lines) -> Vec<Row> {
     (0..lines.slots()).flat_map(|slot| lines.rows(slot)).collect()
 }
 
-/// By the flow that the lines of the SA count.
-fn sequences(lines: &Lines) -> HashMap<SeenKey, Sight> {
-    let of_slot = |slot| Some((lines.rows(slot).first()?.0, Sight::of(&lines.sequence(slot))?));
-    (0..lines.slots()).filter_map(of_slot).collect()
-}
-
 /// Adds what the map of flows has; rows of one flow become one.
-fn join(rows: &mut Vec<Row>, entries: Vec<(SeenKey, PerCpuValues<FlowCounter>)>) {
+fn join(flows: &mut Vec<Flow>, entries: Vec<(SeenKey, PerCpuValues<FlowCounter>)>) {
     let mut more: HashMap<SeenKey, FlowCounter> = HashMap::new();
     for (key, values) in entries {
         let sum = more.entry(SeenKey { pad: 0, ..key }).or_insert(FlowCounter::NOTHING);
         *sum = sum.merge(&merged(&values));
     }
     if !more.is_empty() {
-        for (key, seen) in rows.iter_mut() {
-            if let Some(sum) = more.remove(key) {
-                *seen = seen.merge(&sum);
+        for flow in flows.iter_mut() {
+            if let Some(sum) = more.remove(&flow.key) {
+                flow.seen = flow.seen.merge(&sum);
             }
         }
     }
-    rows.extend(more);
+    flows.extend(more.into_iter().map(|(key, seen)| Flow { key, seen, known: true, sequence: None }));
 }
 
 /// The SAs that the datapath knows.
@@ -121,17 +124,22 @@ pub fn sas(maps: &Maps) -> Result<BTreeMap<FlowKey, SaEntry>, DatapathError> {
 ///
 /// Errors: a map cannot be read.
 pub fn sa(maps: &Maps, key: &FlowKey) -> Result<Option<SaEntry>, DatapathError> {
-    let lines = maps.lines();
-    let slot = match lines.find((*maps.sa_index).as_ref(), key) {
-        Place::Line(slot) => slot,
-        Place::Nowhere => return Ok(None),
+    Ok(slot(maps, key)?.map(|slot| entry_of(maps.lines().get(0, slot).meta)))
+}
+
+/// The place of one SA.
+///
+/// Errors: a map cannot be read.
+pub fn slot(maps: &Maps, key: &FlowKey) -> Result<Option<u32>, DatapathError> {
+    match maps.lines().find((*maps.sa_index).as_ref(), key) {
+        Place::Line(slot) => Ok(Some(slot)),
+        Place::Nowhere => Ok(None),
         Place::Stash => match maps.sas.get(key, 0) {
-            Ok(slot) => slot,
-            Err(aya::maps::MapError::KeyNotFound) => return Ok(None),
-            Err(source) => return Err(on("read", names::MAP_SAS)(source)),
+            Ok(slot) => Ok(Some(slot)),
+            Err(aya::maps::MapError::KeyNotFound) => Ok(None),
+            Err(source) => Err(on("read", names::MAP_SAS)(source)),
         },
-    };
-    Ok(Some(entry_of(lines.get(0, slot).meta)))
+    }
 }
 
 /// A CPU that packets are handed to.
@@ -145,6 +153,8 @@ pub struct CpuRow {
     pub sas: u64,
     /// What went through its queues.
     pub passed: Passed,
+    /// Packets in its queues: at most as many as are in all of them.
+    pub waiting: u64,
 }
 
 /// All CPUs that packets are handed to.
@@ -159,12 +169,14 @@ pub fn cpus(maps: &Maps) -> Result<Vec<CpuRow>, DatapathError> {
     for (_, slot) in lines.slots_named((*maps.sa_index).as_ref()) {
         *sas.entry(lines.lane(slot).cpu()).or_default() += 1_u64;
     }
+    let passed = maps.queues.passed()?;
+    let all = passed.values().flatten().map(Passed::open).sum::<i64>().max(0);
     let row = |(cpu, queue)| {
-        let [plain, frags] = maps.queues.passed(cpu)?;
-        let sas = sas.get(&Some(cpu)).copied().unwrap_or_default();
-        Ok(CpuRow { cpu, queue, sas, passed: plain + frags })
+        let [plain, frags] = passed.get(&cpu).copied().unwrap_or_default();
+        let (sas, passed) = (sas.get(&Some(cpu)).copied().unwrap_or_default(), plain + frags);
+        CpuRow { cpu, queue, sas, passed, waiting: passed.open().clamp(0, all).unsigned_abs() }
     };
-    list.into_iter().map(row).collect()
+    Ok(list.into_iter().map(row).collect())
 }
 
 /// All reasons that were counted.

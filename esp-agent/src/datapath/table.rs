@@ -10,12 +10,13 @@ pub(super) mod annex;
 mod lanes;
 mod lines;
 mod moving;
+mod numbers;
 #[cfg(test)]
 mod tests;
 
 pub(super) use adopt::shape;
 pub use annex::{Annex, Beside};
-pub use lines::{Lines, Place, Row};
+pub use lines::{Lines, Place, Row, Shared};
 pub(super) use moving::MOVES;
 
 use super::DatapathError;

@@ -8,7 +8,7 @@ use super::Engine;
 use crate::cpu_time::{self, Ticks};
 use crate::datapath::{behind::Behind, cpus, grace, image::SaImage, queues::Passed};
 use crate::failure::Failure;
-use crate::steer::{Load, Move, Wish};
+use crate::steer::{Astray, Load, Move, Wish};
 use esp_common::lane::Lane;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(5);
 const LOOKS: u32 = 40;
 /// From a queue's end through the stack: at most eight packets, GRO's next tick, a cipher that works behind our back.
 const THROUGH: Duration = Duration::from_millis(20);
-/// The same of a CPU that does not run: what its queue lets through is counted on another one.
+/// The same where the queue of a CPU is on another one: what it lets through is counted there.
 const STRAY: Duration = Duration::from_millis(200);
 
 /// What is under way.
@@ -34,6 +34,9 @@ pub struct Lanes {
     pub(super) due: Option<Instant>,
     ticks: BTreeMap<u32, Ticks>,
     passed: BTreeMap<u32, Passed>,
+    astray: Astray,
+    /// CPUs whose queues are on another one: nothing new goes there until they have new queues.
+    strayed: BTreeSet<u32>,
     /// There are no queues.
     closed: bool,
 }
@@ -52,14 +55,19 @@ impl Engine {
     pub(super) fn open_queues<'a>(&mut self, sas: impl Iterator<Item = &'a SaImage>) -> Result<(), Failure> {
         let Some(steer) = self.config.steer.clone() else {
             self.filler.steering().allow(BTreeSet::new(), BTreeSet::new());
+            self.shared.state().steer.idle.clear();
             return Ok(());
         };
         let online = cpus::online()?;
+        self.shared.state().steer.idle = steer.cpus.difference(&online).copied().collect();
+        let queued = self.filler.maps().queues.list()?;
+        self.lanes.strayed.extend(queued.iter().map(|(cpu, _)| cpu).filter(|cpu| !online.contains(cpu)));
+        let sound: BTreeSet<u32> = online.difference(&self.lanes.strayed).copied().collect();
         let own = sas.filter_map(|sa| match sa.wish {
-            Wish::Own(cpu) if online.contains(&cpu) => Some(cpu),
+            Wish::Own(cpu) if sound.contains(&cpu) => Some(cpu),
             Wish::Own(_) | Wish::Any | Wish::None => None,
         });
-        let needed: BTreeSet<u32> = steer.cpus.intersection(&online).copied().chain(own).collect();
+        let needed: BTreeSet<u32> = steer.cpus.intersection(&sound).copied().chain(own).collect();
         if self.lanes.behind.is_none() {
             let behind = self.lanes.behind.insert(Behind::load(&self.pins, &self.config.sizes)?);
             if let Err(error) = behind.count_refusals(&self.pins) {
@@ -75,7 +83,7 @@ impl Engine {
                 self.filler.maps_mut().queues.add(cpu, steer.queue, programs)?;
             }
         }
-        self.filler.steering().allow(steer.cpus, online);
+        self.filler.steering().allow(steer.cpus, sound);
         Ok(())
     }
 
@@ -84,8 +92,13 @@ impl Engine {
         if !self.filler.steering().is_on() {
             return self.close_queues();
         }
+        let passed = self.filler.maps().queues.passed()?;
+        let queues = self.filler.maps().queues.list()?.into_iter().collect();
+        let found = self.lanes.astray.look(&passed, &queues);
+        self.lanes.strayed.retain(|cpu| queues.contains_key(cpu));
+        self.lanes.strayed.extend(found);
         self.open_queues(std::iter::empty())?;
-        let loads = self.loads()?;
+        let loads = self.loads(&passed)?;
         self.filler.steering().round(&loads);
         self.close_queues()?;
         if self.lanes.watch.is_none() {
@@ -107,18 +120,15 @@ impl Engine {
             queues.remove(cpu)?;
             self.lanes.passed.remove(&cpu);
         }
-        let idle =
-            self.config.steer.iter().flat_map(|steer| steer.cpus.difference(&needed)).copied().collect();
-        self.shared.state().steer.idle = idle;
         Ok(())
     }
 
-    fn loads(&mut self) -> Result<BTreeMap<u32, Load>, Failure> {
+    fn loads(&mut self, passed: &BTreeMap<u32, [Passed; 2]>) -> Result<BTreeMap<u32, Load>, Failure> {
         let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let ticks = cpu_time::parse(&stat);
         let mut loads = BTreeMap::new();
         for (cpu, _) in self.filler.maps().queues.list()? {
-            let [plain, frags] = self.filler.maps().queues.passed(cpu)?;
+            let [plain, frags] = passed.get(&cpu).copied().unwrap_or_default();
             let now = plain + frags;
             let before = self.lanes.passed.insert(cpu, now).unwrap_or(now);
             let spent = (self.lanes.ticks.get(&cpu).copied(), ticks.get(&cpu).copied());
@@ -141,13 +151,13 @@ impl Engine {
             return Ok(());
         }
         grace::wait();
-        let online = cpus::online()?;
-        let mut behind = BTreeMap::new();
-        for cpu in moves.iter().filter_map(|step| step.from).filter(|cpu| online.contains(cpu)) {
-            if let std::collections::btree_map::Entry::Vacant(vacant) = behind.entry(cpu) {
-                vacant.insert(self.filler.maps().queues.passed(cpu)?.map(|passed| passed.handed));
-            }
-        }
+        let passed = self.filler.maps().queues.passed()?;
+        let sound = |cpu: &u32| !self.lanes.strayed.contains(cpu);
+        let behind = moves.iter().filter_map(|step| step.from).filter(sound).map(|cpu| {
+            let passed = passed.get(&cpu).copied().unwrap_or_default();
+            (cpu, passed.map(|passed| passed.handed))
+        });
+        let behind = behind.collect();
         self.lanes.watch = Some(Watch { moves, behind, looks: 0, through: false });
         self.lanes.due = Some(Instant::now() + LOOK);
         Ok(())
@@ -162,8 +172,9 @@ impl Engine {
             return self.after_moves();
         }
         let mut full = BTreeSet::new();
+        let passed = self.filler.maps().queues.passed()?;
         for (cpu, handed) in &watch.behind {
-            let out = self.filler.maps().queues.passed(*cpu)?.map(|passed| passed.arrived + passed.refused);
+            let out = self.lanes.astray.out(*cpu, passed.get(cpu).copied().unwrap_or_default());
             if out.iter().zip(handed).any(|(out, handed)| out < handed) {
                 full.insert(*cpu);
             }
@@ -173,9 +184,8 @@ impl Engine {
             let (stay, go): (Vec<_>, Vec<_>) =
                 watch.moves.drain(..).partition(|step| step.from.is_some_and(|cpu| full.contains(&cpu)));
             self.stay(&stay);
-            let stray = go.iter().any(|step| step.from.is_some_and(|cpu| !watch.behind.contains_key(&cpu)));
             (watch.moves, watch.through) = (go, true);
-            if stray { STRAY } else { THROUGH }
+            if !self.lanes.strayed.is_empty() { STRAY } else { THROUGH }
         } else {
             LOOK
         };

@@ -1,11 +1,10 @@
-//! Transit: the kernel's routes and neighbours, asked at XDP (`bpf_fib_lookup`), and the one place that writes to packets.
+//! Transit: the one place that writes to packets.
 
-use aya_ebpf::{
-    bindings::xdp_md,
-    btf_maps::{DevMapHash, PerCpuArray},
-    helpers::generated::bpf_fib_lookup,
-    macros::btf_map,
+use super::{
+    route::{self, Asked, Route},
+    word::{load, store},
 };
+use aya_ebpf::{bindings::xdp_md, btf_maps::DevMapHash, macros::btf_map};
 use core::ptr::read_volatile;
 use esp_common::names;
 use esp_datapath::parse::Ip;
@@ -13,40 +12,15 @@ use esp_datapath::parse::Ip;
 #[btf_map]
 static PORTS: DevMapHash<{ names::IFACES as usize }> = DevMapHash::new();
 
-/// One for each CPU: on the stack there is no room for it.
-#[btf_map]
-static LOOKUP: PerCpuArray<[u64; 8], 1> = PerCpuArray::new();
-
 /// [`esp_common::names::GLOBAL_MAC`].
 #[unsafe(no_mangle)]
 static MAC: u64 = 0;
 
-/// `struct bpf_fib_lookup` of include/uapi/linux/bpf.h.
-#[repr(C)]
-struct Lookup {
-    family: u8,
-    l4_protocol: u8,
-    sport: u16,
-    dport: u16,
-    tot_len: u16,
-    ifindex: u32,
-    /// `tos` in its first byte, or `flowinfo` as it is on the wire.
-    class: u32,
-    src: [u32; 4],
-    dst: [u32; 4],
-    vlan: [u16; 2],
-    smac: [u8; 6],
-    dmac: [u8; 6],
-}
-
-const _: () = assert!(size_of::<Lookup>() == 64);
-
-/// `AF_INET`, `AF_INET6`.
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
 /// Where the payload is in a frame without a tag, options and extension headers.
 const PLAIN_V4: u32 = 14 + 20;
 const PLAIN_V6: u32 = 14 + 40;
+/// Where the IP header is.
+const IP: u32 = 14;
 /// Offsets of the fields that forwarding looks at.
 const TOS: usize = 15;
 const TTL: usize = 22;
@@ -68,8 +42,7 @@ pub(super) fn forward(ctx: *mut xdp_md, data: usize, end: usize, ip: &Ip) -> boo
     unsafe {
         let head = data as *mut u8;
         let mac = read_volatile(&raw const MAC);
-        let to = u64::from(head.cast::<u32>().read_unaligned())
-            | u64::from(head.add(4).cast::<u16>().read_unaligned()) << 32;
+        let to = load!("u32", head) | load!("u16", head.add(4)) << 32;
         let hops = head.add(if v4 { TTL } else { HOP_LIMIT });
         if to != mac || hops.read() <= 1 {
             return false;
@@ -77,51 +50,26 @@ pub(super) fn forward(ctx: *mut xdp_md, data: usize, end: usize, ip: &Ip) -> boo
         let class = if v4 {
             u32::from(head.add(TOS).read())
         } else {
-            head.add(FLOWINFO).cast::<u32>().read_unaligned() & u32::from_be(0x0fff_ffff)
+            load!("u32", head.add(FLOWINFO)) as u32 & u32::from_be(0x0fff_ffff)
         };
-        let Some(lookup) = LOOKUP.get_ptr_mut(0) else {
+        let asked = Asked { class, from: (*ctx).ingress_ifindex, proto: ip.proto.into() };
+        let Some(Route { to, macs }) = route::find(ctx, ip, asked, ip.end.wrapping_sub(IP)) else {
             return false;
         };
-        let lookup = lookup.cast::<Lookup>();
-        *lookup = Lookup {
-            family: if v4 { AF_INET } else { AF_INET6 },
-            l4_protocol: ip.proto,
-            sport: 0,
-            dport: 0,
-            // Of a packet of more than 64 KiB, which no NIC hands over, the stack takes care.
-            tot_len: ip.end.wrapping_sub(14) as u16,
-            ifindex: (*ctx).ingress_ifindex,
-            class,
-            src: kernel_address(ip.src.words(), v4),
-            dst: kernel_address(ip.dst.words(), v4),
-            vlan: [0; 2],
-            smac: [0; 6],
-            dmac: [0; 6],
-        };
-        let from = (*lookup).ifindex;
-        if bpf_fib_lookup(ctx.cast(), lookup.cast(), size_of::<Lookup>() as i32, 0) != 0
-            || (*lookup).ifindex == from
-            || PORTS.get_ifindex((*lookup).ifindex).is_none()
-            || PORTS.redirect((*lookup).ifindex, 0).is_err()
-        {
+        // It says so itself where there is no such port (DEVMAP_HASH, Linux 5.6).
+        if PORTS.redirect(to, 0).is_err() {
             return false;
         }
-        head.cast::<[u8; 6]>().write_unaligned((*lookup).dmac);
-        head.add(6).cast::<[u8; 6]>().write_unaligned((*lookup).smac);
+        for (at, word) in (0..).step_by(size_of::<u16>()).zip(macs) {
+            store!("u16", head.add(at), u64::from(word));
+        }
         hops.write(hops.read().wrapping_sub(1));
         if v4 {
             // RFC 1624: the hop limit is the upper half of its word.
-            let sum = head.add(CHECKSUM).cast::<u16>();
-            let more = u32::from(sum.read_unaligned()).wrapping_add(u32::from(0x0100_u16.to_be()));
-            sum.write_unaligned((more.wrapping_add(u32::from(more >= 0xffff))) as u16);
+            let sum = head.add(CHECKSUM);
+            let more = (load!("u16", sum) as u32).wrapping_add(u32::from(0x0100_u16.to_be()));
+            store!("u16", sum, u64::from(more.wrapping_add(u32::from(more >= 0xffff))));
         }
     }
     true
-}
-
-/// An IPv4 address stands in the first word.
-#[inline(always)] // its result is larger than the registers that a BPF call can return
-fn kernel_address([a, b]: [u64; 2], v4: bool) -> [u32; 4] {
-    let words = [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32];
-    if v4 { [words[3], 0, 0, 0] } else { words }
 }

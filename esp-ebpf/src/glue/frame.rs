@@ -4,6 +4,7 @@ use super::{
     forward::forward,
     opaque::{opaque, settled},
     sad, steer,
+    word::load,
 };
 use aya_ebpf::{
     EbpfContext as _,
@@ -38,20 +39,6 @@ const TCP: u8 = 6;
 
 /// `AF_INET`.
 const AF_INET: u16 = 2;
-
-/// One load instruction.
-macro_rules! load {
-    ($size:literal, $at:expr) => {{
-        let value: u64;
-        core::arch::asm!(
-            concat!("{0} = *(", $size, " *)({1} + 0)"),
-            lateout(reg) value,
-            in(reg) $at,
-            options(pure, readonly, nostack, preserves_flags)
-        );
-        value
-    }};
-}
 
 /// A frame in the kernel's memory.
 pub(crate) struct Frame {

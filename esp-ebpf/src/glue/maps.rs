@@ -1,7 +1,7 @@
 //! The maps, and [`Tables`] over them. Names and sizes are those of [`esp_common::names`].
 
 use super::{
-    budgets, classifier, counters, ghosts, samples,
+    budgets, classifier, counters, ghosts, locals, samples,
     sas::{self, Found},
     search,
 };
@@ -23,8 +23,6 @@ const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
-#[btf_map]
-static LOCALS: HashMap<Addr, u32, { names::LOCALS as usize }, ON_DEMAND> = HashMap::new();
 #[btf_map]
 pub(super) static FLOWS: PerCpuHashMap<SeenKey, FlowCounter, { names::FLOWS as usize }, ON_DEMAND> =
     PerCpuHashMap::new();
@@ -103,11 +101,9 @@ impl Tables for Maps {
         sas::tunnel(sa)
     }
 
-    #[inline(always)] // one helper call
+    #[inline(always)] // as there
     fn is_local(&self, addr: &Addr) -> bool {
-        // The address of a copy escapes: the packet's own stays in registers, as elsewhere here.
-        let addr = *addr;
-        LOCALS.get_ptr(addr).is_some()
+        locals::has(addr)
     }
 
     #[inline(always)] // one helper call

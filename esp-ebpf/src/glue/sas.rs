@@ -11,7 +11,7 @@ use esp_common::{
     sequence::WORDS,
     table::{Bucket, ENTRIES, claim, entry_of, slot_of},
 };
-use esp_datapath::sequence::Sequence;
+use esp_datapath::sequence::{Sequence, next};
 
 /// The agent writes them in place.
 const IN_PLACE: usize = BPF_F_MMAPABLE as usize;
@@ -21,7 +21,10 @@ static SA_INDEX: Array<Bucket, { Shape::elements(names::SAS) as usize }, IN_PLAC
 /// The loader multiplies the size by the number of CPUs.
 #[btf_map]
 static SA_LINES: Array<SaLine, { Shape::slots_for(names::SAS) as usize }, IN_PLACE> = Array::new();
-/// What the sequence numbers of each slot tell, on all CPUs together.
+/// The block of the highest sequence number of each slot, on all CPUs together: a word by itself, so that many share a line.
+#[btf_map]
+static HEADS: Array<u64, { Shape::slots_for(names::SAS) as usize }, IN_PLACE> = Array::new();
+/// What else the sequence numbers tell.
 #[btf_map]
 static SEQUENCES: Array<[u64; WORDS], { Shape::slots_for(names::SAS) as usize }, IN_PLACE> = Array::new();
 /// When the next packet of each slot is due.
@@ -154,7 +157,7 @@ pub(super) fn counts(found: Found, key: &SeenKey) -> bool {
 /// Takes note of a sequence number.
 #[inline(always)] // the usual one takes a few instructions
 pub(super) fn note(slot: u32, seq: u32) {
-    if !sequence(slot).is_some_and(|sequence| sequence.next(seq)) && esp_note(slot, seq) == 0 {
+    if !head(slot).is_some_and(|head| next(head, seq)) && esp_note(slot, seq) == 0 {
         lost(names::LOST_SEQUENCES);
     }
 }
@@ -167,11 +170,18 @@ extern "C" fn esp_note(slot: u32, seq: u32) -> u32 {
     u32::from(sequence(slot).is_some_and(|sequence| sequence.see(seq)))
 }
 
-#[inline(always)] // one lookup
-fn sequence(slot: u32) -> Option<Sequence<Shared<WORDS>>> {
-    let words = SEQUENCES.get_ptr(slot)?;
+#[inline(always)] // two lookups
+fn sequence(slot: u32) -> Option<Sequence<Shared<1>, Shared<WORDS>>> {
+    let rest = SEQUENCES.get_ptr(slot)?;
     // SAFETY: a pointer into the map.
-    Some(Sequence(unsafe { Shared::new(words.cast()) }))
+    Some(Sequence(head(slot)?, unsafe { Shared::new(rest.cast()) }))
+}
+
+#[inline(always)] // one lookup
+fn head(slot: u32) -> Option<Shared<1>> {
+    let head = HEADS.get_ptr(slot)?;
+    // SAFETY: a pointer into the map.
+    Some(unsafe { Shared::new(head) })
 }
 
 /// The word of a slot's budget.

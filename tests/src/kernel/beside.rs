@@ -14,7 +14,7 @@ use esp_agent::{
         flat::Flat,
         ghosts::Ghosts,
         mapped::Mapped,
-        table::{self, Lines, Table},
+        table::{self, Lines, Shared, Table},
     },
 };
 use esp_common::{FlowCounter, FlowKey, SeenKey, names};
@@ -38,10 +38,9 @@ impl Beside {
     pub(super) fn of(ebpf: &Ebpf, sizes: &Sizes) -> Result<(Self, Table)> {
         let flat = |name, of_a_cpu| Ok::<_, anyhow::Error>(Flat::new(mapped(ebpf, name)?, of_a_cpu));
         let index = Arc::new(mapped(ebpf, names::MAP_SA_INDEX)?);
-        let (lines, sequences) = (mapped(ebpf, names::MAP_SA_LINES)?, mapped(ebpf, names::MAP_SEQUENCES)?);
         let cpus = cpus::count()?;
-        let lanes = Arc::new(mapped(ebpf, names::MAP_LANES)?);
-        let lines = Lines::new(Arc::new(lines), Arc::new(sequences), lanes, cpus);
+        let shared = Shared::new(|name| anyhow::Ok(Arc::new(mapped(ebpf, name)?)))?;
+        let lines = Lines::new(Arc::new(mapped(ebpf, names::MAP_SA_LINES)?), shared, cpus);
         let mut beside = Self {
             sas: HashMap::try_from(Map::from_map_data(handle(ebpf, names::MAP_SAS)?)?)?,
             flows: PerCpuHashMap::try_from(Map::from_map_data(handle(ebpf, names::MAP_FLOWS)?)?)?,

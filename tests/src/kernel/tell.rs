@@ -27,6 +27,7 @@ impl Kernel {
             self.set_sa(key, sa)?;
         }
         self.replace(names::MAP_LOCALS, &marks(&told), &marks(world))?;
+        self.locals += 1;
         self.replace(names::MAP_INNER, &told.inner, &world.inner)?;
         for (index, rule) in (0..).zip(&world.inner_rules) {
             self.set(names::MAP_INNER_RULES, index, *rule)?;
@@ -57,6 +58,7 @@ impl Kernel {
     pub fn set_settings(&mut self, mut settings: Settings) -> Result<()> {
         let program = self.ebpf.program(names::PROG_CLOCK).context("no such program")?;
         clock::set(program.try_into()?, &mut settings)?;
+        settings.locals = self.locals;
         self.set(names::MAP_SETTINGS, 0, settings)
     }
 

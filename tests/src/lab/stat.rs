@@ -12,9 +12,16 @@ const XFRM_STAT: &str = "/proc/thread-self/net/xfrm_stat";
 /// # Errors
 /// When the kernel has none (CONFIG_XFRM_STATISTICS).
 pub fn xfrm_stat(netns: &Netns) -> Result<BTreeMap<String, u64>> {
-    let text = netns.run_in(|| {
-        std::fs::read_to_string(XFRM_STAT).context("no xfrm_stat: CONFIG_XFRM_STATISTICS is missing")
-    })?;
+    netns.run_in(xfrm_stat_here)
+}
+
+/// The same of the calling thread's namespace.
+///
+/// # Errors
+/// As there.
+pub fn xfrm_stat_here() -> Result<BTreeMap<String, u64>> {
+    let text =
+        std::fs::read_to_string(XFRM_STAT).context("no xfrm_stat: CONFIG_XFRM_STATISTICS is missing")?;
     let counter = |line: &str| {
         let (name, value) = line.split_once(char::is_whitespace)?;
         Some((name.to_owned(), value.trim().parse().ok()?))

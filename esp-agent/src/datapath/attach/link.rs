@@ -1,6 +1,6 @@
 //! Links that outlive the agent.
 
-use super::Target;
+use super::{Target, detach::detach};
 use crate::datapath::{
     DatapathError,
     pins::{Pins, pin},
@@ -9,6 +9,7 @@ use aya::programs::{
     ProgramError,
     links::{FdLink, LinkError},
 };
+use std::{fs, io};
 
 /// `EOPNOTSUPP` is the driver's answer when it has no XDP (`dev_xdp_install` in net/core/dev.c).
 pub(super) fn refused(
@@ -36,15 +37,16 @@ pub(super) fn keep(
     let iface = target.name.clone();
     let link = link.map_err(|source| DatapathError::Link { name, iface, source: Box::new(source) })?;
     let path = pins.link(&target.name, name);
-    link.pin(&path).map(drop).map_err(|error| pin("pin", &path, std::io::Error::other(error)))
+    link.pin(&path).map(drop).map_err(|error| pin("pin", &path, io::Error::other(error)))
 }
 
-/// Takes a pin away, if it is there: the link ends with it.
+/// Ends a link and takes its pin away, if it is there.
 pub(super) fn unpin(pins: &Pins, iface: &str, program: &str) -> Result<(), DatapathError> {
     let path = pins.link(iface, program);
-    match std::fs::remove_file(&path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(pin("remove", &path, source)),
-    }
+    let there = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    there(detach(&path)).map_err(|source| pin("end", &path, source))?;
+    there(fs::remove_file(&path)).map_err(|source| pin("remove", &path, source))
 }

@@ -21,13 +21,15 @@ pub(super) const fn program(how: u8) -> &'static str {
     if how == IfaceSlot::XDP_NATIVE_FRAGS { names::PROG_XDP_FRAGS } else { names::PROG_XDP }
 }
 
-/// Attaches it in mode `how`, or replaces the one of an earlier agent that was in the same mode.
+/// Attaches it in mode `how`, or replaces the one of an earlier agent that was in the same mode. Where there is a `foreign`
+/// program it is refused.
 pub(super) fn attach(
     pins: &Pins,
     program: &mut Xdp,
     target: &Target,
     how: u8,
     earlier: u8,
+    foreign: Option<u32>,
 ) -> Result<(), DatapathError> {
     let name = names::PROG_XDP;
     let path = pins.link(&target.name, name);
@@ -35,9 +37,8 @@ pub(super) fn attach(
         return Ok(());
     }
     // Another mode, or the link of an interface that is no more.
-    let ours = path.exists();
     unpin(pins, &target.name, name)?;
-    if let (Some(id), false) = (target.xdp_program, ours) {
+    if let Some(id) = foreign {
         return Err(DatapathError::ForeignXdp { iface: target.name.clone(), name: program_name(id), id });
     }
     let (mode, how) = match how {

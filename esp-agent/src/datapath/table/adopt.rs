@@ -5,7 +5,7 @@ use crate::datapath::DatapathError;
 use esp_common::{
     FlowKey, SaEntry, Shape,
     lane::Lane,
-    sequence::WORDS,
+    sequence::Numbers,
     table::{Bucket, meta},
 };
 use std::{
@@ -52,14 +52,14 @@ impl Table {
         &mut self,
         key: &FlowKey,
         rows: &[Row],
-        sequence: &[u64; WORDS],
+        numbers: &Numbers,
         lane: Lane,
         annex: &mut impl Annex,
     ) -> Result<(), DatapathError> {
         let Some(slot) = self.blank.pop() else {
             return moving::keep(rows, annex);
         };
-        self.lines.put_sequence(slot, sequence);
+        self.lines.put_sequence(slot, numbers);
         self.lines.put_lane(slot, lane);
         self.lines.name(slot, key, meta(&SaEntry::default()));
         moving::keep(self.lines.put(slot, rows), annex)?;

@@ -44,6 +44,6 @@ impl Lines {
     }
 
     fn lane_word(&self, slot: u32) -> Option<&AtomicU64> {
-        (**self.lanes.as_ref()?).as_ref().get(slot as usize)
+        (*self.shared.as_ref()?.lanes).as_ref().get(slot as usize)
     }
 }

@@ -4,7 +4,8 @@ use super::{LINE, Words};
 use esp_common::{
     FlowCounter, FlowKey, SaEntry, SaLine, SeenKey, Shape, Spi,
     lane::Lane,
-    sequence::WORDS,
+    names,
+    sequence::Numbers,
     table::{Bucket, claim, claimed, entry_of, meta, slot_of},
 };
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,24 +33,47 @@ const CLAIM: u32 = 48;
 
 const _: () = assert!(cfg!(target_endian = "little"), "the object is for bpfel alone");
 
+/// What there is of each slot on all CPUs together.
+#[derive(Clone)]
+pub struct Shared {
+    /// [`esp_common::names::MAP_HEADS`].
+    pub heads: Words,
+    /// [`esp_common::names::MAP_SEQUENCES`].
+    pub sequences: Words,
+    /// [`esp_common::names::MAP_LANES`].
+    pub lanes: Words,
+}
+
+impl Shared {
+    /// From whoever has the maps, by their names.
+    ///
+    /// # Errors
+    /// The first of `map`.
+    pub fn new<E>(map: impl Fn(&'static str) -> Result<Words, E>) -> Result<Self, E> {
+        Ok(Self {
+            heads: map(names::MAP_HEADS)?,
+            sequences: map(names::MAP_SEQUENCES)?,
+            lanes: map(names::MAP_LANES)?,
+        })
+    }
+}
+
 /// All lines.
 #[derive(Clone)]
 pub struct Lines {
     words: Words,
-    /// What sequence numbers tell, for each slot; ghosts have none.
-    sequences: Option<Words>,
-    /// The CPU of each slot; ghosts have none.
-    pub(super) lanes: Option<Words>,
+    /// Ghosts have none.
+    pub(super) shared: Option<Shared>,
     first: u32,
     slots: u32,
     cpus: u32,
 }
 
 impl Lines {
-    /// The lines of so many CPUs in `words`, what sequence numbers tell of each slot, and which CPU it has.
+    /// The lines of so many CPUs in `words`, and what is shared of each slot.
     #[must_use]
-    pub fn new(words: Words, sequences: Words, lanes: Words, cpus: u32) -> Self {
-        Self { sequences: Some(sequences), lanes: Some(lanes), ..Self::from(0, words, cpus) }
+    pub fn new(words: Words, shared: Shared, cpus: u32) -> Self {
+        Self { shared: Some(shared), ..Self::from(0, words, cpus) }
     }
 
     /// The lines behind a shape.
@@ -60,14 +84,7 @@ impl Lines {
 
     fn from(first: u32, words: Words, cpus: u32) -> Self {
         let lines = u32::try_from((*words).as_ref().len() / LINE).unwrap_or(u32::MAX);
-        Self {
-            words,
-            sequences: None,
-            lanes: None,
-            first,
-            slots: lines.saturating_sub(first) / cpus.max(1),
-            cpus,
-        }
+        Self { words, shared: None, first, slots: lines.saturating_sub(first) / cpus.max(1), cpus }
     }
 
     /// Lines of each CPU.
@@ -150,28 +167,6 @@ impl Lines {
         rows
     }
 
-    /// The words of a slot's sequence numbers.
-    #[must_use]
-    pub fn sequence(&self, slot: u32) -> [u64; WORDS] {
-        let mut words = [0; WORDS];
-        for (value, word) in words.iter_mut().zip(self.sequence_words(slot)) {
-            *value = word.load(Ordering::Relaxed);
-        }
-        words
-    }
-
-    /// Puts back what sequence numbers told of an SA.
-    pub(super) fn put_sequence(&self, slot: u32, words: &[u64; WORDS]) {
-        for (word, value) in self.sequence_words(slot).iter().zip(words) {
-            word.store(*value, Ordering::Relaxed);
-        }
-    }
-
-    fn sequence_words(&self, slot: u32) -> &[AtomicU64] {
-        let words = self.sequences.as_ref().map(|words| (**words).as_ref()).unwrap_or_default();
-        words.get(slot as usize * WORDS..(slot as usize + 1) * WORDS).unwrap_or_default()
-    }
-
     /// Gives a blank slot to an SA.
     pub(super) fn name(&self, slot: u32, key: &FlowKey, meta: u16) {
         let spi = u64::from(u32::from_ne_bytes(key.spi.wire()));
@@ -201,7 +196,7 @@ impl Lines {
 
     /// Zeroes a slot, the first CPU last: while it has a key, the others may still hold counts.
     pub(super) fn blank(&self, slot: u32) {
-        self.put_sequence(slot, &[0; WORDS]);
+        self.put_sequence(slot, &Numbers::default());
         self.put_lane(slot, Lane::HERE);
         for cpu in (0..self.cpus).rev() {
             for at in (0..LINE).rev() {

@@ -36,8 +36,11 @@ fn memory(lines: u32) -> Words {
 fn lines(cpus: u32, slots: u32) -> Lines {
     Lines::new(
         memory(cpus * slots),
-        memory(slots * (WORDS / LINE) as u32),
-        memory(slots.div_ceil(LINE as u32)),
+        Shared {
+            heads: memory(slots.div_ceil(LINE as u32)),
+            sequences: memory(slots * (WORDS / LINE) as u32),
+            lanes: memory(slots.div_ceil(LINE as u32)),
+        },
         cpus,
     )
 }
@@ -122,8 +125,10 @@ impl World {
         let Some(slot) = table.find(key, &self.annex).unwrap() else { return false };
         let mut told = table.lines.sequence(slot);
         let ours = u64::from(key.spi.number());
-        assert!(told[0] == 0 || told[0] == ours, "sequence numbers of another SA");
-        told[0] = ours;
+        for word in [&mut told.head, &mut told.rest[0]] {
+            assert!(*word == 0 || *word == ours, "sequence numbers of another SA");
+            *word = ours;
+        }
         table.lines.put_sequence(slot, &told);
         let line = table.lines.get(cpu, slot);
         let (ours, seen) = (claim(iface, 0), seen(key, iface));
