@@ -1,4 +1,5 @@
-//! The bench's driver: gives each packet another SPI and its next sequence number, then goes on in the program under test.
+//! The bench's drivers: they give each packet another SPI and its next sequence number, then go on in the program under test, or
+//! send it to a cable.
 //!
 //! An object of its own, so that nothing of it is in the datapath's.
 #![no_std]
@@ -8,7 +9,7 @@ mod object;
 
 use aya_ebpf::{
     bindings::xdp_action,
-    btf_maps::{Array, ProgramArray},
+    btf_maps::{Array, DevMap, ProgramArray},
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
@@ -38,6 +39,9 @@ const HEADERS: usize = 34;
 static HEADER: Array<[u8; 40], 1> = Array::new();
 #[btf_map]
 static JUMP: ProgramArray<1> = ProgramArray::new();
+/// Where a flood goes.
+#[btf_map]
+static CABLE: DevMap<1> = DevMap::new();
 
 /// Longest offset, 1 less a power of two for the verifier.
 const MAX_OFFSET: usize = 0x7f;
@@ -45,6 +49,25 @@ const MAX_OFFSET: usize = 0x7f;
 /// Writes SPI and sequence number and jumps. `XDP_ABORTED` when the frame has none or the jump failed.
 #[xdp]
 pub(crate) fn esp_vary(ctx: XdpContext) -> u32 {
+    if written(&ctx).is_some() {
+        // SAFETY: nothing is left to be dropped.
+        unsafe { JUMP.tail_call(&ctx, 0) };
+    }
+    xdp_action::XDP_ABORTED
+}
+
+/// Writes them and sends the frame to the cable. `XDP_ABORTED` when the frame has none or there is no cable.
+#[xdp]
+pub(crate) fn esp_flood(ctx: XdpContext) -> u32 {
+    match written(&ctx).map(|()| CABLE.redirect(0, 0)) {
+        Some(Ok(_)) => xdp_action::XDP_REDIRECT,
+        Some(Err(_)) | None => xdp_action::XDP_ABORTED,
+    }
+}
+
+/// Writes what varies; `None` when the frame is too short.
+#[inline(always)] // packet pointers do not survive a call
+fn written(ctx: &XdpContext) -> Option<()> {
     // SAFETY: statics of this object; BPF_PROG_TEST_RUN runs one program at a time here.
     let (offset, bits, base, packet) = unsafe {
         let packet = (&raw const PACKETS).read_volatile();
@@ -53,11 +76,9 @@ pub(crate) fn esp_vary(ctx: XdpContext) -> u32 {
     };
     // SAFETY: a static of this object.
     if unsafe { read_volatile(&RESTORE) } != 0 {
-        let Some(header) = HEADER.get_ptr(0) else {
-            return xdp_action::XDP_ABORTED;
-        };
+        let header = HEADER.get_ptr(0)?;
         if ctx.data() + HEADERS > ctx.data_end() {
-            return xdp_action::XDP_ABORTED;
+            return None;
         }
         // SAFETY: the line above proved that so many bytes from the start lie before the frame's end.
         unsafe {
@@ -67,7 +88,7 @@ pub(crate) fn esp_vary(ctx: XdpContext) -> u32 {
     }
     let at = ctx.data() + (offset as usize & MAX_OFFSET);
     if at + size_of::<u64>() > ctx.data_end() {
-        return xdp_action::XDP_ABORTED;
+        return None;
     }
     let (spi, seq) = (base.wrapping_add(shuffled(packet as u32, bits)), (packet >> bits) as u32);
     // SAFETY: the line above proved that eight bytes from `at` lie before the frame's end.
@@ -75,9 +96,7 @@ pub(crate) fn esp_vary(ctx: XdpContext) -> u32 {
         (at as *mut [u8; 4]).write(spi.to_be_bytes());
         (at as *mut [u8; 4]).add(1).write(seq.wrapping_add(1).to_be_bytes());
     }
-    // SAFETY: nothing is left to be dropped.
-    unsafe { JUMP.tail_call(&ctx, 0) };
-    xdp_action::XDP_ABORTED
+    Some(())
 }
 
 /// A permutation of the numbers of so many bits, in no order that a cache could guess: odd factors and shifts can be

@@ -3,21 +3,33 @@
 //! `path -> table -> cost -> report`: a row is one kind of frame, run beside the empty program, and the reason that the
 //! datapath counted for it. A row whose packets were not all judged as expected is an error, not a number.
 //!
-//! One frame is run again and again, so its flow is always in the cache. What a large table costs under many flows is in
+//! One frame is run again and again, with the next sequence number where it has an SA, so its flow is always in the cache. What a large table costs under many flows is in
 //! the rows of [`scale`]: there each packet has another SPI.
 
+pub mod cable;
 pub mod control;
 pub mod cost;
 pub mod cpu;
+pub mod edits;
+pub mod figure;
+mod flood;
+pub mod growth;
+pub mod kinds;
+mod least;
 mod object;
+pub mod parse;
 pub mod path;
 pub mod program;
+pub mod ratio;
 pub mod report;
 pub mod rules;
 pub mod scale;
+mod stand;
 pub mod steer;
+pub mod storm;
 mod table;
 pub mod transit;
+mod usual;
 pub mod vary;
 pub mod yardstick;
 
@@ -26,11 +38,16 @@ pub use report::Report;
 use crate::kernel::{Constants, Kernel};
 use anyhow::{Context as _, Result, bail, ensure};
 use cost::{Paired, Sampling};
-use esp_common::{Action, Counter, Hook, Reason};
+use esp_common::{Action, Counter, Hook, Reason, names};
 use path::Path;
 use report::Row;
 use table::Table;
+use vary::Varied;
 use yardstick::Yardsticks;
+
+/// `enum xdp_action`.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
 
 /// Measures every path on one CPU.
 ///
@@ -52,16 +69,41 @@ pub fn run(
         rows.push(row(&kernel, &path, sampling).with_context(|| format!("path {}", path.name))?);
     }
     let scaled = scale::run(sampling, cpu, yards, sas)?;
+    let mut figures = vec![parse::run(sampling, cpu, yards).context("parser")?];
+    figures.extend(kinds::run(sampling).context("forms of ESP")?);
+    figures.push(growth::run(sampling).context("growth")?);
+    figures.push(storm::run(sampling).context("flood")?);
+    figures.extend(edits::run(sampling).context("edits")?);
     let decided = rules::run(sampling)?;
     let transit = transit::run(sampling, cpu)?;
     let spread = steer::run(sampling, cpu)?;
+    let cabled = cable::run(sampling, cpu)?;
     let programs = program::sizes(&kernel)?;
-    Ok(Report { machine: cpu::machine(cpu)?, sampling, rows, scaled, decided, transit, spread, programs })
+    Ok(Report {
+        machine: cpu::machine(cpu)?,
+        sampling,
+        rows,
+        scaled,
+        figures,
+        decided,
+        transit,
+        spread,
+        cabled,
+        programs,
+    })
 }
 
 fn row(kernel: &Kernel, path: &Path, sampling: Sampling) -> Result<Row> {
     let before = kernel.reasons()?;
-    let cost = cost::measure(kernel, &path.frame, sampling)?;
+    let cost = if path.reason == Reason::EspKnown {
+        let driver = |program| Varied::of_path(kernel.xdp(program)?, path);
+        let (empty, ours) = (driver(names::PROG_EMPTY)?, driver(names::PROG_XDP)?);
+        let run = |driver: &Varied| driver.run(&path.frame, sampling.repeat, XDP_PASS);
+        cost::measure(sampling, || run(&empty), || run(&ours))?
+    } else {
+        let run = |program| cost::once(kernel, program, &path.frame, sampling.repeat);
+        cost::measure(sampling, || run(names::PROG_EMPTY), || run(names::PROG_XDP))?
+    };
     let (reason, action, packets) = only(&before, &kernel.reasons()?)?;
     ensure!(
         (reason, action) == (path.reason, path.action),

@@ -1,7 +1,7 @@
 //! The bench harness has a row for each path, with the verdict that the path names. Its figures are nobody's promise.
 
 use esp_common::Hook;
-use esp_tests::bench::{self, cost::Sampling, path, rules::Kind};
+use esp_tests::bench::{self, cable::Means, cost::Sampling, path, rules::Kind};
 
 #[test]
 #[ignore = "T2: root, bpf"]
@@ -23,6 +23,21 @@ fn every_path_has_a_row_with_its_verdict() {
     let decided: Vec<_> = report.decided.iter().map(|row| (row.rules, row.kind)).collect();
     let kinds = Kind::ALL.into_iter().flat_map(|kind| [1, 100, 4_000].map(|rules| (rules, kind)));
     assert!(decided.iter().copied().eq(kinds), "{decided:?}");
+    let drops: Vec<_> = report.cabled.drops.iter().map(|row| row.means).collect();
+    assert_eq!(drops, Means::ALL);
+    // A machine may have no filters that match ESP; all of ours must run.
+    for row in report.cabled.drops.iter().filter(|row| !row.means.is_foreign()) {
+        let taken = row.taken.as_ref().expect("a row of ours");
+        assert!(taken.cpu.min > 0.0 && taken.pps.min > 0.0, "{row:?}");
+        assert_eq!(taken.beside.is_some(), row.means != Means::Empty, "{row:?}");
+    }
+    assert!(report.cabled.pass.0.min > 0.0 && report.cabled.pass.1.min > 0.0, "{:?}", report.cabled.pass);
+    assert!(report.transit.floor.min > 0.0 && report.transit.routed.0.min > 0.0, "{:?}", report.transit);
+    let figures: Vec<_> =
+        report.figures.iter().map(|figure| figure.what.split(',').next().expect("a first part")).collect();
+    let forms = ["IPv6 ESP", "NAT-T ESP", "VLAN ESP"];
+    let kept = ["an SA added to 65536", "an SA removed", "all counters of 65536 SAs"];
+    assert_eq!(figures, [&["parse only"][..], &forms, &["known", "known"], &kept].concat());
     // One for each hook, XDP with several buffers, two behind queues, two that count refusals, the empty one and the clock.
     assert_eq!(report.programs.len(), Hook::ALL.len() + 7);
     assert!(report.programs.iter().all(|size| size.verified > 0), "{:?}", report.programs);
@@ -38,6 +53,15 @@ fn both_forms_tell_the_same_rows() {
         let (path, reason) =
             (row["path"].as_str().expect("a name"), row["reason"].as_str().expect("a label"));
         assert!(text.lines().any(|line| line.starts_with(path) && line.contains(reason)), "{path}\n{text}");
+    }
+    for means in json["cable"]["drop"].as_array().expect("a list of means") {
+        let name = means["means"].as_str().expect("a name");
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name}\n{text}");
+        assert_ne!(means["cpu_ns"].is_null(), means["cannot_run"].is_null(), "{means}");
+    }
+    for figure in json["figures"].as_array().expect("a list of figures") {
+        let what = figure["what"].as_str().expect("a name");
+        assert!(text.lines().any(|line| line.starts_with(what)), "{what}\n{text}");
     }
     for program in json["programs"].as_array().expect("a list of programs") {
         assert!(text.contains(program["name"].as_str().expect("a name")), "{text}");

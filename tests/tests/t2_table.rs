@@ -170,7 +170,7 @@ fn one_edit_and_one_reading_of_a_large_table_are_quick() -> Result<()> {
     }
     // The SPI is behind Ethernet and IPv4; some packets have the one SPI that is free.
     let spis = Spis { base: FIRST, count: SAS };
-    Varied::new(&kernel, names::PROG_XDP, spis, 34)?.run(&frame(FIRST), 4 * SAS, 2)?;
+    Varied::new(kernel.xdp(names::PROG_XDP)?, spis, 34)?.run(&frame(FIRST), 4 * SAS, 2)?;
     let mut times = Vec::new();
     for spi in FIRST + SAS..FIRST + SAS + EDITS {
         let start = Instant::now();

@@ -26,10 +26,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !workspace::is_root() {
         bail!("bench loads eBPF programs: run it as root");
     }
-    setup::ensure(&[setup::Need::Ebpf])?;
+    setup::ensure(&[setup::Need::Ebpf, setup::Need::Bench])?;
     build_ebpf::build()?;
-    // The packets run in the kernel (BPF_PROG_TEST_RUN), so the profile of the program that asks is of no account.
-    let built = executables(cargo("build").args(["--package=esp-tests", "--bin=esp-bench"]))?;
+    // Packets run in the kernel, but the edits and readings of the table are the agent's own code.
+    let built = executables(cargo("build").args(["--release", "--package=esp-tests", "--bin=esp-bench"]))?;
     let mut bench = tidy(Command::new(&named(&built, "esp-bench")?.path));
     if args.control {
         let agent =

@@ -34,7 +34,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
 fn build_with(feature: &str) -> anyhow::Result<()> {
     let toolchain = toolchain::find()?;
     command::run(for_bpf(&mut toolchain.cargo("build"), feature, FLAGS))?;
-    for name in ["esp", "esp-vary", "esp-select"] {
+    for name in ["esp", "esp-vary", "esp-select", "esp-usual", "esp-least"] {
         let built = workspace::bpf_dir().join(TARGET).join("release").join(name);
         let object = fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
         publish(&object, &workspace::bpf_dir().join(name).with_extension("o"))?;

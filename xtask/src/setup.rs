@@ -36,6 +36,8 @@ pub(crate) enum Need {
     Lint,
     /// The programs that the lab and the tests call.
     Lab,
+    /// The programs that the bench calls.
+    Bench,
     /// The IKE daemons that tier 4 starts.
     Ike,
     /// qemu with its helpers, and one kernel.
@@ -47,6 +49,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Need::Ebpf,
         Need::Lint,
         Need::Lab,
+        Need::Bench,
         Need::Ike,
         Need::Vm(kernel::OLDEST),
         Need::Vm(kernel::NEWEST),
@@ -101,6 +104,7 @@ fn missing(needs: &[Need]) -> Vec<Missing> {
                 packages.extend(apt::missing(apt::LAB));
                 others.extend(Tool::Prometheus.is_missing().then_some(Missing::Tool(Tool::Prometheus)));
             }
+            Need::Bench => packages.extend(apt::missing(apt::BENCH)),
             Need::Ike => {
                 let daemons = Daemon::ALL.into_iter().filter(|daemon| daemon.is_missing());
                 others.extend(daemons.map(Missing::Daemon));

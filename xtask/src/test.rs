@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Builds what the tests run: the object, the agent, the lab. Hands back what bars all tiers that touch a kernel.
 fn prepare() -> anyhow::Result<Option<String>> {
-    let obstacle = match setup::ensure(&[Need::Ebpf, Need::Lab]) {
+    let obstacle = match setup::ensure(&[Need::Ebpf, Need::Lab, Need::Bench]) {
         Err(error) => Some(format!("{error:#}")),
         Ok(()) => {
             build_ebpf::build()?;

@@ -6,7 +6,6 @@ use aya::{
     TestRun as _,
     programs::{TestRunOptions, Xdp},
 };
-use esp_common::names;
 use nix::time::{ClockId, clock_gettime};
 
 /// How much is measured.
@@ -48,37 +47,40 @@ pub struct Paired {
     pub net: Cost,
 }
 
-/// Runs the XDP program and the empty one over `frame` in turn; every second round the other one goes first, so that
-/// neither has the warmer place.
+/// Runs the empty program and the path's in turn; every second round the other one goes first, so that neither has the warmer
+/// place.
 ///
 /// # Errors
 /// No round or no packet is asked for, or the kernel does not run a program.
-pub fn measure(kernel: &Kernel, frame: &[u8], sampling: Sampling) -> Result<Paired> {
+pub(super) fn measure(
+    sampling: Sampling,
+    empty: impl Fn() -> Result<f64>,
+    path: impl Fn() -> Result<f64>,
+) -> Result<Paired> {
     ensure!(
         sampling.rounds > 0 && sampling.repeat > 0,
         "nothing to measure: rounds and repeat must not be 0"
     );
-    let (mut empty, mut raw, mut net) = (Vec::new(), Vec::new(), Vec::new());
-    let run = |program| once(kernel, program, frame, sampling.repeat);
-    run(names::PROG_EMPTY)?;
-    run(names::PROG_XDP)?;
+    let (mut empties, mut raw, mut net) = (Vec::new(), Vec::new(), Vec::new());
+    empty()?;
+    path()?;
     for round in 0..sampling.rounds {
         let (without, with) = if round % 2 == 0 {
-            let without = run(names::PROG_EMPTY)?;
-            (without, run(names::PROG_XDP)?)
+            let without = empty()?;
+            (without, path()?)
         } else {
-            let with = run(names::PROG_XDP)?;
-            (run(names::PROG_EMPTY)?, with)
+            let with = path()?;
+            (empty()?, with)
         };
-        empty.push(without);
+        empties.push(without);
         raw.push(with);
         net.push(with - without);
     }
-    Ok(Paired { empty: Cost::of(empty), raw: Cost::of(raw), net: Cost::of(net) })
+    Ok(Paired { empty: Cost::of(empties), raw: Cost::of(raw), net: Cost::of(net) })
 }
 
 /// ns for one packet of one run. The kernel's own figure is wall time, rounded up to ticks: not used.
-fn once(kernel: &Kernel, program: &str, frame: &[u8], repeat: u32) -> Result<f64> {
+pub(super) fn once(kernel: &Kernel, program: &str, frame: &[u8], repeat: u32) -> Result<f64> {
     let start = thread_ns()?;
     kernel.run(program, frame, repeat)?;
     Ok((thread_ns()? - start) as f64 / f64::from(repeat))
@@ -94,7 +96,8 @@ pub(super) fn once_of(program: &Xdp, frame: &[u8], repeat: u32, verdict: u32) ->
     Ok(ns)
 }
 
-fn thread_ns() -> Result<i64> {
+/// CPU time of this thread in ns.
+pub(super) fn thread_ns() -> Result<i64> {
     let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
     Ok(now.tv_sec() * 1_000_000_000 + now.tv_nsec())
 }

@@ -31,6 +31,10 @@ pub struct Path {
     pub dst: IpAddr,
     /// SAs in the table; the first is the frame's where the path says "known".
     pub sas: u32,
+    /// SPI of the first of them: of no other path, so that each has its own sequence numbers.
+    pub first: u32,
+    /// Where it is in the frame.
+    pub spi_at: u32,
     /// Where the frame must end.
     pub reason: Reason,
     /// And the verdict on it, all guards enforcing.
@@ -40,9 +44,10 @@ pub struct Path {
 /// All paths, in the order of the program.
 #[must_use]
 pub fn all() -> Vec<Path> {
-    let known = Payload::esp(FIRST_SPI, 1, ESP_LEN);
+    let spi = |path: u32| FIRST_SPI + path * 0x1_0000;
+    let known = |path| Payload::esp(spi(path), 1, ESP_LEN);
     let unknown = Payload::esp(UNKNOWN_SPI, 1, ESP_LEN);
-    let natt = Payload::natt_esp(FIRST_SPI, 1, ESP_LEN);
+    let natt = Payload::natt_esp(spi(3), 1, ESP_LEN);
     let v4 = Ipv4::new(PEER_V4, LOCAL_V4);
     let transit = Ipv4::new(PEER_V4, ELSEWHERE);
     let later = v4.clone().fragment(185, false);
@@ -54,31 +59,61 @@ pub fn all() -> Vec<Path> {
         passed("IKE", v4(&Payload::natt_ike(ESP_LEN)), Reason::Ike),
         passed("NAT keepalive", v4(&Payload::natt_keepalive()), Reason::NatKeepalive),
         passed("fragment", Frame::v4(&later, &Payload::raw(50, vec![0; ESP_LEN])), Reason::Fragment),
-        passed("IPv4 ESP, known", v4(&known), Reason::EspKnown),
-        passed("IPv4 ESP, known", v4(&known), Reason::EspKnown).among(1_000),
-        Path { dst: LOCAL_V6.into(), ..passed("IPv6 ESP, known", v6(&known), Reason::EspKnown) },
-        passed("NAT-T ESP, known", v4(&natt), Reason::EspKnown),
-        passed("VLAN ESP, known", v4(&known).vlan(5), Reason::EspKnown),
+        passed("IPv4 ESP, known", v4(&known(0)), Reason::EspKnown).of(spi(0), 34),
+        passed("IPv4 ESP, known", v4(&known(1)), Reason::EspKnown).of(spi(1), 34).among(1_000),
+        Path {
+            dst: LOCAL_V6.into(),
+            ..passed("IPv6 ESP, known", v6(&known(2)), Reason::EspKnown).of(spi(2), 54)
+        },
+        passed("NAT-T ESP, known", v4(&natt), Reason::EspKnown).of(spi(3), 42),
+        passed("VLAN ESP, known", v4(&known(4)).vlan(5), Reason::EspKnown).of(spi(4), 38),
         dropped("ESP to us, unknown SPI", v4(&unknown), Reason::UnknownSpi),
         dropped("ESP to us, unknown SPI", v4(&unknown), Reason::UnknownSpi).among(1_000),
         passed("ESP in transit", Frame::v4(&transit, &unknown), Reason::EspForeign),
     ]
 }
 
+/// Where the SPI is behind Ethernet and IPv4.
+pub const SPI_V4: u32 = 34;
+
 /// ESP over IPv4 to us, with the first SPI.
 #[must_use]
 pub fn esp() -> Vec<u8> {
-    Frame::v4(&Ipv4::new(PEER_V4, LOCAL_V4), &Payload::esp(FIRST_SPI, 1, ESP_LEN)).build()
+    first().build()
+}
+
+/// The same between two MAC addresses.
+#[must_use]
+pub fn esp_to(from: [u8; 6], to: [u8; 6]) -> Vec<u8> {
+    first().macs(from, to).build()
+}
+
+fn first() -> Frame {
+    Frame::v4(&Ipv4::new(PEER_V4, LOCAL_V4), &Payload::esp(FIRST_SPI, 1, ESP_LEN))
 }
 
 impl Path {
+    fn of(self, first: u32, spi_at: u32) -> Self {
+        Self { first, spi_at, ..self }
+    }
+
     fn among(self, sas: u32) -> Self {
         Self { sas, ..self }
     }
 }
 
 fn passed(name: &'static str, frame: Frame, reason: Reason) -> Path {
-    Path { name, frame: frame.build(), dst: LOCAL_V4.into(), sas: 1, reason, action: Action::Pass }
+    let (first, spi_at) = (FIRST_SPI, SPI_V4);
+    Path {
+        name,
+        frame: frame.build(),
+        dst: LOCAL_V4.into(),
+        sas: 1,
+        first,
+        spi_at,
+        reason,
+        action: Action::Pass,
+    }
 }
 
 fn dropped(name: &'static str, frame: Frame, reason: Reason) -> Path {

@@ -1,8 +1,10 @@
 //! The figures, for people and for programs.
 
 use super::{
+    cable::Cabled,
     cost::{Cost, Paired, Sampling},
     cpu::Machine,
+    figure::Figure,
     program::Size,
     rules::{self, Decided},
     scale::Scaled,
@@ -39,12 +41,16 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// One for each number of SAs, with and without an SA behind the packets.
     pub scaled: Vec<Scaled>,
+    /// Ratios and limits of their own.
+    pub figures: Vec<Figure>,
     /// One for each number of rules.
     pub decided: Vec<Decided>,
     /// Transit at XDP against the kernel's forwarding.
     pub transit: Crossed,
     /// What the receiving CPU takes when another one does the rest.
     pub spread: Spread,
+    /// From end to end on a cable.
+    pub cabled: Cabled,
     /// One for each program.
     pub programs: Vec<Size>,
 }
@@ -62,13 +68,9 @@ impl Report {
             "repeat": sampling.repeat,
             "paths": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
             "scale": self.scaled.iter().map(Scaled::json).collect::<Vec<_>>(),
+            "figures": self.figures.iter().map(Figure::json).collect::<Vec<_>>(),
             "rules": rules::json(&self.decided),
-            "transit": {
-                "kernel_ns": self.transit.kernel.json(),
-                "xdp_ns": self.transit.xdp.json(),
-                "ratio": self.transit.ratio.json(),
-                "target": Crossed::TARGET,
-            },
+            "transit": self.transit.json(),
             "steer": {
                 "here_pps": self.spread.here.json(),
                 "rps_pps": self.spread.rps.json(),
@@ -78,6 +80,7 @@ impl Report {
                 "arriving": self.spread.arriving.json(),
                 "targets": Spread::TARGETS,
             },
+            "cable": self.cabled.json(),
             "programs": self.programs.iter().map(Size::json).collect::<Vec<_>>(),
         })
     }
@@ -93,25 +96,6 @@ impl Row {
             "net_ns": self.cost.net.json(),
             "raw_ns": self.cost.raw.json(),
             "empty_ns": self.cost.empty.json(),
-        })
-    }
-}
-
-impl Scaled {
-    fn json(&self) -> Value {
-        let beside = self.beside.iter().map(|(yard, cost, ratio)| {
-            json!({
-                "yardstick": yard.name(),
-                "net_ns": cost.json(),
-                "ratio": ratio.json(),
-                "target": self.target(*yard),
-            })
-        });
-        json!({
-            "known": self.known,
-            "sas": self.sas,
-            "net_ns": self.net.json(),
-            "yardsticks": beside.collect::<Vec<_>>(),
         })
     }
 }
@@ -154,16 +138,22 @@ impl fmt::Display for Report {
         writeln!(f)?;
         writeln!(
             f,
-            "each packet another SPI (all SAs, or 2^20 without one); yardstick ns: ratio of the same round, target\n\n{:<9}{:>8}{:>9}  {:>18}",
+            "each packet another SPI (all SAs, or 2^20 without one); beside it ns: ratio of the same round, target\n\n{:<9}{:>8}{:>9}  {:>18}",
             "SPI", "SAs", "net", "range"
         )?;
         for row in &self.scaled {
             write!(f, "{row}")?;
         }
         writeln!(f)?;
+        for figure in &self.figures {
+            write!(f, "{figure}")?;
+        }
+        writeln!(f)?;
         rules::print(&self.decided, f)?;
         writeln!(f)?;
         write!(f, "{}{}", self.transit, self.spread)?;
+        writeln!(f)?;
+        write!(f, "{}", self.cabled)?;
         writeln!(f)?;
         writeln!(f, "{:<24}{:>10}{:>12}{:>12}", "program", "verified", "translated", "jited bytes")?;
         for Size { name, verified, translated, jited_bytes } in &self.programs {
@@ -176,23 +166,6 @@ impl fmt::Display for Report {
 /// Whether a target was.
 pub(super) const fn met(is: bool) -> &'static str {
     if is { "met" } else { "missed" }
-}
-
-impl fmt::Display for Crossed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kernel, xdp, ratio } = self;
-        let met = met(ratio.median >= Self::TARGET);
-        writeln!(
-            f,
-            "transit: kernel {:.0} ns, XDP {:.0} ns for a packet; {:.2} ({:.2} to {:.2}) times as many packets, {} {met}",
-            kernel.median,
-            xdp.median,
-            ratio.median,
-            ratio.min,
-            ratio.max,
-            Self::TARGET
-        )
-    }
 }
 
 impl fmt::Display for Spread {

@@ -68,7 +68,7 @@ pub fn run(sampling: Sampling, cpu: usize) -> Result<Spread> {
         kernel.queue(u32::try_from(other)?, QUEUE)?;
         let ifindex = if_nametoindex(OUTSIDE)?;
         let frame = inbound(&Payload::esp(SPI, 1, 64)).build();
-        let driver = Varied::restoring(&kernel, names::PROG_XDP, Spis { base: SPI, count: 1 }, &frame)?;
+        let driver = Varied::restoring(kernel.xdp(names::PROG_XDP)?, Spis { base: SPI, count: 1 }, &frame)?;
         let key = FlowKey::new(Addr::from_v4(GATEWAY.octets()), Spi::new(SPI));
         let mut once = |by: By| -> Result<[f64; 2]> {
             let mut world = World { sas: [(key, SaEntry::default())].into(), ..World::lab() };

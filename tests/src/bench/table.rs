@@ -47,7 +47,7 @@ impl Table {
         for key in self.held.drain(..) {
             kernel.remove_sa(&key)?;
         }
-        for spi in (FIRST_SPI..).take(path.sas as usize) {
+        for spi in (path.first..).take(path.sas as usize) {
             let key = FlowKey::new(path.dst.into(), Spi::new(spi));
             kernel.set_sa(&key, &SaEntry { tunnel: 1, flags: 0 })?;
             self.held.push(key);

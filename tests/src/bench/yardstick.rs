@@ -1,5 +1,6 @@
 //! C yardsticks from a directory outside of the repo, run by the `progrun` that is with them: ns of one packet beside theirs.
 
+use super::ratio::Target;
 use anyhow::{Context as _, Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,11 +16,13 @@ pub enum Yard {
     Best,
     /// The usual: the kernel's hash map, a per-CPU array, totals.
     Full,
+    /// Parses and no more.
+    Parse,
 }
 
 impl Yard {
-    /// All, in the order of the report.
-    pub const ALL: [Self; 2] = [Self::Best, Self::Full];
+    /// Those that do what ours does with SAs, in the order of the report.
+    pub const FULL_PATHS: [Self; 2] = [Self::Best, Self::Full];
 
     /// Its name there.
     #[must_use]
@@ -27,7 +30,25 @@ impl Yard {
         match self {
             Self::Best => "p_best",
             Self::Full => "p_full",
+            Self::Parse => "p_parse",
         }
+    }
+
+    /// The ratio that is good enough with so many SAs, where one was set.
+    #[must_use]
+    pub const fn target(self, known: bool, sas: u32) -> Option<Target> {
+        let most = match (self, known, sas) {
+            (Self::Best, true, _) => 1.15,
+            (Self::Full, true, ..=1_024) => 0.5,
+            (Self::Full, true, ..=65_536) => 0.25,
+            (Self::Full, true, _) => 0.4,
+            (_, false, ..=1_023) | (Self::Parse, ..) => return None,
+            (Self::Best, false, _) => 1.15,
+            (Self::Full, false, ..=1_024) => 0.35,
+            (Self::Full, false, ..=65_536) => 0.2,
+            (Self::Full, false, _) => 0.4,
+        };
+        Some(Target::AtMost(most))
     }
 
     /// Sizes and contents of its maps for so many SAs.
@@ -49,6 +70,7 @@ impl Yard {
                 format!("-m m_parr={counters}"),
                 "-m m_stat=8".to_owned(),
             ],
+            Self::Parse => Vec::new(),
         };
         words.iter().flat_map(|word| word.split(' ')).map(str::to_owned).collect()
     }

@@ -36,6 +36,14 @@ pub(crate) const LAB: &[Package] = &[
     package("strace", &["strace"]),
 ];
 
+/// What the bench calls, and what it measures beside ours.
+pub(crate) const BENCH: &[Package] = &[
+    package("iproute2", &["ip"]),
+    package("ethtool", &["ethtool"]),
+    package("nftables", &["nft"]),
+    package("iptables", &["iptables-legacy-restore"]),
+];
+
 /// Where a virtiofsd may lie: the one of qemu up to 7.2, and the one in Rust that followed it.
 pub(crate) const VIRTIOFSD: &[&str] = &["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"];
 
