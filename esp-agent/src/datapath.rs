@@ -5,6 +5,7 @@
 pub mod attach;
 pub mod banks;
 pub mod behind;
+mod btf;
 pub mod classifier;
 pub mod clock;
 pub mod clsact;
@@ -21,6 +22,7 @@ mod kfunc;
 pub mod load;
 pub mod mapped;
 pub mod maps;
+pub mod newest;
 pub mod object;
 pub mod pins;
 pub mod queues;

@@ -16,6 +16,7 @@ use crate::datapath::{
     fill::{FULL, Filler},
     image::Image,
     load::FlushLog,
+    newest::Teller,
     pins::Pins,
     resize::Replaced,
 };
@@ -75,6 +76,8 @@ pub struct Engine {
     pub replaced: Replaced,
     /// The time of the datapath.
     pub clock: Clock,
+    /// What tells which SA the kernel got last.
+    pub newest: Option<Teller>,
     /// The kernel.
     pub xfrm: Sequenced,
     /// What events name as the cause of our own changes.
@@ -218,6 +221,7 @@ impl Engine {
             ethernet: link.ethernet,
             mac: link.mac,
             xdp_program: link.xdp_prog_id,
+            sad: self.newest.as_ref().map(Teller::layout).unwrap_or_default(),
         };
         let attached = attach::attach(&self.pins, &self.config.sizes, &mut self.filler, &target, self.mode)?;
         let xdp = XdpMode::of(&attached.slot).map_or("none", XdpMode::label);
@@ -308,10 +312,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Renews the lease, and what the datapath reckons its end by.
+    /// Renews the lease, and what the datapath reckons its end by, and says which SA it knows as the newest.
     fn renew(&mut self) -> Result<(), Failure> {
         let mut settings = *self.filler.settings();
         self.clock.set(&mut settings)?;
+        if let Some(teller) = &self.newest {
+            settings.newest = teller.known(&self.shared.picture())?;
+        }
         settings.lease_ns = self.lease();
         Ok(self.filler.set(|current| *current = settings)?)
     }

@@ -20,6 +20,7 @@ pub mod hook;
 pub mod iface;
 pub mod lane;
 pub mod names;
+pub mod newest;
 #[cfg(feature = "user")]
 mod pod;
 pub mod reason;
@@ -43,6 +44,7 @@ pub use flow::{Direction, FlowKey, SeenKey};
 pub use guard::{Guard, Mode};
 pub use hook::Hook;
 pub use iface::IfaceSlot;
+pub use newest::{Newest, NewestSa, SadLayout};
 pub use reason::Reason;
 pub use sa::{InnerKey, SaEntry, TunnelName};
 pub use sample::{Sample, Sampling};

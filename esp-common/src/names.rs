@@ -18,6 +18,8 @@ pub const PROG_CPU_FRAGS: &str = "esp_cpu_frags";
 pub const PROG_FULL: &str = "esp_full";
 /// The program that counts what could not be handed over for other reasons.
 pub const PROG_REFUSED: &str = "esp_refused";
+/// An XDP program that is never attached: it tells which SA the kernel got last ([`crate::NewestSa`]).
+pub const PROG_NEWEST: &str = "esp_newest";
 /// A TC program that is never attached: it tells what time jiffies have.
 pub const PROG_CLOCK: &str = "esp_clock";
 /// Where in its frame [`PROG_CLOCK`] leaves jiffies, then ns of CLOCK_MONOTONIC: u64 each, native-endian.
@@ -143,6 +145,9 @@ pub const GLOBAL_MAC: &str = "MAC";
 pub const GLOBAL_CPUS_ID: &str = "CPUS_ID";
 /// The same of [`MAP_CPUS_FRAGS`].
 pub const GLOBAL_CPUS_FRAGS_ID: &str = "CPUS_FRAGS_ID";
+
+/// Constant of the object: [`crate::SadLayout`].
+pub const GLOBAL_SAD: &str = "SAD";
 
 /// Interfaces that one agent can have.
 pub const IFACES: u32 = 8;

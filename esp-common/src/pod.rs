@@ -1,8 +1,8 @@
 //! The only place that promises the loader that a type is plain data.
 
 use crate::{
-    Addr, Counter, FlowCounter, FlowKey, GuardKey, IfaceSlot, InnerKey, Rule, RuleRange, SaEntry, Sample,
-    SeenKey, Settings, StatName, TunnelName,
+    Addr, Counter, FlowCounter, FlowKey, GuardKey, IfaceSlot, InnerKey, Rule, RuleRange, SaEntry, SadLayout,
+    Sample, SeenKey, Settings, StatName, TunnelName,
 };
 
 macro_rules! pod {
@@ -28,6 +28,7 @@ pod!(
     Rule,
     RuleRange,
     SaEntry,
+    SadLayout,
     Sample,
     SeenKey,
     Settings,

@@ -3,6 +3,7 @@
 use crate::budget::Budgets;
 use crate::classifier::RuleSet;
 use crate::guard::{Guard, Mode};
+use crate::newest::Newest;
 use crate::sample::Sampling;
 use crate::wire::Wire;
 use bytemuck::{Pod, Zeroable};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub pad: [u8; 2],
     /// Counts how often the map of our own addresses was changed.
     pub locals: u32,
+    /// The kernel's newest SA of those that the maps are complete of; zero where that is not known.
+    pub newest: Newest,
 }
 
 impl Settings {
@@ -103,4 +106,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(size_of::<Settings>() == 96);
+const _: () = assert!(size_of::<Settings>() == 112);

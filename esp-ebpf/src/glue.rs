@@ -9,6 +9,7 @@ mod ghosts;
 mod kept;
 mod locals;
 pub(crate) mod maps;
+pub(crate) mod newest;
 mod opaque;
 pub(crate) mod place;
 mod route;

@@ -2,5 +2,6 @@
 
 mod clock;
 mod cpumap;
+mod newest;
 mod tc;
 mod xdp;

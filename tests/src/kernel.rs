@@ -16,9 +16,9 @@ use aya::{
 use beside::Beside;
 use esp_agent::{
     config::Sizes,
-    datapath::{load, table::Table},
+    datapath::{load, newest, table::Table},
 };
-use esp_common::{Action, Hook, names, transit::mac_word};
+use esp_common::{Action, Hook, NewestSa, names, transit::mac_word};
 
 pub use counts::SeenFlow;
 
@@ -67,8 +67,14 @@ impl Kernel {
     pub fn sized(constants: Constants, sizes: &Sizes) -> Result<Self> {
         let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
         let mac = mac_word(constants.mac);
+        let sad = newest::layout()?;
+        let layout = sad.unwrap_or_default();
         let mut loader = EbpfLoader::new();
-        loader.override_global(names::GLOBAL_MAC, &mac, true);
+        loader.override_global(names::GLOBAL_MAC, &mac, true).override_global(
+            names::GLOBAL_SAD,
+            &layout,
+            true,
+        );
         loader.override_global(names::GLOBAL_OUTER_AT_TC, &outer_at_tc, true).override_global(
             names::GLOBAL_NO_ETHERNET,
             &no_ethernet,
@@ -77,7 +83,7 @@ impl Kernel {
         load::size(&mut loader, sizes)?;
         let mut ebpf =
             loader.load(esp_agent::datapath::object::bytes()?).context("failed to load the object")?;
-        for name in XDP_PROGRAMS {
+        for name in XDP_PROGRAMS.into_iter().chain(sad.map(|_| names::PROG_NEWEST)) {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("failed to load {name}"))?;
         }
@@ -106,6 +112,15 @@ impl Kernel {
     /// There is none of that name.
     pub fn xdp(&self, name: &str) -> Result<&Xdp> {
         Ok(self.ebpf.program(name).context("no such program")?.try_into()?)
+    }
+
+    /// The SA that the kernel of this thread's namespace got last; `None` where it cannot be read.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn newest(&self) -> Result<Option<NewestSa>> {
+        let program = self.xdp(names::PROG_NEWEST)?;
+        Ok(if newest::layout()?.is_some() { Some(newest::ask(program)?) } else { None })
     }
 
     /// The table of SAs.

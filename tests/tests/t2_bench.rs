@@ -1,5 +1,6 @@
 //! The bench harness has a row for each path, with the verdict that the path names. Its figures are nobody's promise.
 
+use esp_agent::datapath::newest;
 use esp_common::Hook;
 use esp_tests::bench::{self, cable::Means, cost::Sampling, path, rules::Kind};
 
@@ -38,8 +39,10 @@ fn every_path_has_a_row_with_its_verdict() {
     let forms = ["IPv6 ESP", "NAT-T ESP", "VLAN ESP"];
     let kept = ["an SA added to 65536", "an SA removed", "all counters of 65536 SAs"];
     assert_eq!(figures, [&["parse only"][..], &forms, &["known", "known"], &kept].concat());
-    // One for each hook, XDP with several buffers, two behind queues, two that count refusals, the empty one and the clock.
-    assert_eq!(report.programs.len(), Hook::ALL.len() + 7);
+    // One for each hook, XDP with several buffers, two behind queues, two that count refusals, the empty one and the clock; what
+    // tells the newest SA where it can be read.
+    let tells = newest::layout().expect("an object").is_some();
+    assert_eq!(report.programs.len(), Hook::ALL.len() + 7 + usize::from(tells));
     assert!(report.programs.iter().all(|size| size.verified > 0), "{:?}", report.programs);
 }
 

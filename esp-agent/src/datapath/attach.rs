@@ -21,7 +21,7 @@ use aya::{
     maps::{MapError, xdp::XdpMapError},
     programs::TcAttachType,
 };
-use esp_common::{IfaceSlot, names};
+use esp_common::{IfaceSlot, SadLayout, names};
 use link::unpin;
 use slot::{find, reserve, write};
 use std::io;
@@ -53,6 +53,8 @@ pub struct Target {
     pub mac: [u8; 6],
     /// Id of the XDP program that is there now.
     pub xdp_program: Option<u32>,
+    /// Where this kernel keeps its SAs; zero where the datapath is to ask it.
+    pub sad: SadLayout,
 }
 
 /// How an interface was attached.
@@ -76,8 +78,13 @@ pub fn attach(
     mode: AttachMode,
 ) -> Result<Attached, DatapathError> {
     let (index, mut slot) = reserve(filler, target)?;
-    let constants =
-        Constants { slot: index, no_ethernet: !target.ethernet, mac: target.mac, ..Constants::default() };
+    let constants = Constants {
+        slot: index,
+        no_ethernet: !target.ethernet,
+        sad: target.sad,
+        mac: target.mac,
+        ..Constants::default()
+    };
     let (mut loaded, xdp, note) = outer(pins, sizes, target, mode, constants, slot.xdp)?;
     slot.xdp = xdp;
     for (name, side) in

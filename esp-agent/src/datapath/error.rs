@@ -108,6 +108,9 @@ pub enum DatapathError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The program that tells which SA the kernel got last did not.
+    #[error("failed to ask the kernel for its newest SA")]
+    Newest(#[source] std::io::Error),
     /// The program that tells the time did not.
     #[error("failed to ask the kernel for its count of jiffies")]
     Clock(#[source] std::io::Error),

@@ -13,7 +13,7 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
-use esp_common::{Shape, lane::QUEUES, names, table::ghost_slots, transit::mac_word};
+use esp_common::{SadLayout, Shape, lane::QUEUES, names, table::ghost_slots, transit::mac_word};
 
 /// Maps with a size of their own, and that size.
 pub(super) fn of_maps(sizes: &Sizes, cpus: u32) -> [(&'static str, u32); 17] {
@@ -49,6 +49,8 @@ pub struct Constants {
     pub no_ethernet: bool,
     /// Ids of the maps of queues: what they refuse is ours to count.
     pub queue_ids: [u32; 2],
+    /// Where this kernel keeps its SAs; zero where that is not known.
+    pub sad: SadLayout,
     /// MAC address of the interface: transit is sent on that is for it alone.
     pub mac: [u8; 6],
 }
@@ -126,6 +128,7 @@ pub(super) fn loader(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result
     let mut loader = EbpfLoader::new();
     loader
         .override_global(names::GLOBAL_MAC, &mac, true)
+        .override_global(names::GLOBAL_SAD, &constants.sad, true)
         .override_global(names::GLOBAL_IFACE, &slot, true)
         .override_global(names::GLOBAL_CPUS_ID, &cpus, true)
         .override_global(names::GLOBAL_CPUS_FRAGS_ID, &cpus_frags, true)

@@ -3,6 +3,7 @@
 //! Both functions are kfuncs of Linux 6.8 (net/xfrm/xfrm_state_bpf.c). aya 0.14 cannot resolve such calls: the agent
 //! writes them over before it loads the object, and where the kernel has none they answer nothing.
 
+use super::{maps::settings, newest::newest};
 use aya_ebpf::bindings::xdp_md;
 use core::ffi::c_void;
 use esp_common::{Addr, Spi};
@@ -37,6 +38,9 @@ unsafe extern "C" {
 /// Whether it has an SA for ESP, one without a mark; `None` if it cannot be asked.
 #[inline(always)] // one call site
 pub(super) fn has(ctx: *mut xdp_md, dst: &Addr, spi: Spi) -> Option<bool> {
+    if is_known_whole(ctx) {
+        return Some(false);
+    }
     let (daddr, family) = kernel_address(dst);
     let mut options = Options {
         error: 0,
@@ -57,6 +61,14 @@ pub(super) fn has(ctx: *mut xdp_md, dst: &Addr, spi: Spi) -> Option<bool> {
     // SAFETY: the reference that was taken above.
     unsafe { bpf_xdp_xfrm_state_release(state) };
     Some(true)
+}
+
+/// True when the kernel's newest SA is one that the maps are complete of: what they do not have, it has not.
+#[inline(always)] // one call site
+fn is_known_whole(ctx: *mut xdp_md) -> bool {
+    let known = settings().map(|settings| &raw const settings.newest);
+    // SAFETY: a pointer into the map. The agent may write at any time: half a record matches no SA.
+    known.is_some_and(|known| newest(ctx) == Some(unsafe { known.read_volatile() }))
 }
 
 /// `xfrm_address_t`: an IPv4 address stands in its first four bytes.

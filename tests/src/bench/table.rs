@@ -6,13 +6,16 @@ use anyhow::Result;
 use esp_common::{ABI_VERSION, Addr, FlowKey, Mode, SaEntry, Settings, Spi, names};
 use std::net::IpAddr;
 
-/// Everything on: all guards enforce, and the picture is trusted for ever.
+/// Everything on: all guards enforce, and the picture is trusted for ever, which has all that the kernel of this thread's
+/// namespace has.
 ///
 /// # Errors
 /// A map cannot be written.
 pub(super) fn arm(kernel: &mut Kernel) -> Result<()> {
     let modes = [Mode::Enforce.as_raw(); 4];
-    let settings = Settings { abi: ABI_VERSION, synced: 1, lease_ns: u64::MAX, modes, ..Settings::default() };
+    let newest = kernel.newest()?.map(|sa| sa.newest).unwrap_or_default();
+    let settings =
+        Settings { abi: ABI_VERSION, synced: 1, lease_ns: u64::MAX, modes, newest, ..Settings::default() };
     kernel.set_settings(settings)?;
     for local in [IpAddr::from(LOCAL_V4), IpAddr::from(LOCAL_V6)] {
         kernel.insert(names::MAP_LOCALS, Addr::from(local), 1_u32)?;

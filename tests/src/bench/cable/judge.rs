@@ -34,7 +34,7 @@ impl Judge {
     pub(super) fn put(means: Means, netns: &Netns, iface: &str) -> Result<Self> {
         let ours = |constants, sas| -> Result<Kernel> {
             let mut kernel = Kernel::sized(constants, &Sizes { sas, ..Sizes::default() })?;
-            table::arm(&mut kernel)?;
+            netns.run_in(|| table::arm(&mut kernel))?;
             table::sas(&mut kernel, sas)?;
             Ok(kernel)
         };
