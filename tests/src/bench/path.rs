@@ -35,6 +35,8 @@ pub struct Path {
     pub first: u32,
     /// Where it is in the frame.
     pub spi_at: u32,
+    /// Whether the kernel is to be asked for an SPI that is not in the table: its newest SA is not known.
+    pub asks: bool,
     /// Where the frame must end.
     pub reason: Reason,
     /// And the verdict on it, all guards enforcing.
@@ -69,6 +71,7 @@ pub fn all() -> Vec<Path> {
         passed("VLAN ESP, known", v4(&known(4)).vlan(5), Reason::EspKnown).of(spi(4), 38),
         dropped("ESP to us, unknown SPI", v4(&unknown), Reason::UnknownSpi),
         dropped("ESP to us, unknown SPI", v4(&unknown), Reason::UnknownSpi).among(1_000),
+        Path { asks: true, ..dropped("the same, the kernel asked", v4(&unknown), Reason::UnknownSpi) },
         passed("ESP in transit", Frame::v4(&transit, &unknown), Reason::EspForeign),
     ]
 }
@@ -111,6 +114,7 @@ fn passed(name: &'static str, frame: Frame, reason: Reason) -> Path {
         sas: 1,
         first,
         spi_at,
+        asks: false,
         reason,
         action: Action::Pass,
     }
