@@ -1,8 +1,8 @@
 //! Every frame of the shared table ends as it says, and no other frame does what none may do. Host only.
 
 use esp_common::{
-    Action, Budgets, Direction, FlowKey, Guard, GuardKey, Hook, LARVAL_NS, LEASE_NS, Mode, Reason, SeenKey,
-    Spi,
+    Action, Budgets, Direction, FlowKey, Guard, GuardKey, Hook, LARVAL_NS, LEASE_NS, Mode, Reason, Sampling,
+    SeenKey, Spi, Transit,
 };
 use esp_datapath::Place;
 use esp_tests::{
@@ -10,14 +10,61 @@ use esp_tests::{
     frame::{Frame, Ipv4, Payload},
     host, strategy,
     tables::{Bytes, Memory, Seen},
-    world::{SPI, US, World, addr, through},
+    world::{OTHER, PEER, SPI, US, World, addr, through},
 };
 use proptest::prelude::*;
+use std::net::Ipv4Addr;
 
 #[test]
 fn every_case_ends_as_the_table_says() {
     let wrong: Vec<String> = cases::all().iter().filter_map(|case| complaint(case).err()).collect();
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_dropped_packet_is_told_where_samples_are_asked_for() {
+    let frame = |to: &str| {
+        let [from, to] = [PEER, to].map(|text| text.parse::<Ipv4Addr>().expect("IPv4"));
+        Frame::v4(&Ipv4::new(from, to), &Payload::esp(0x8000_0001, 1, 64)).build()
+    };
+    let told = |interval_ns, frame: &[u8]| {
+        let mut world = World::lab();
+        world.settings.sampling = Sampling { interval_ns, burst_ns: 1 };
+        let (action, seen) = host::run(&world, Hook::Xdp, frame, None);
+        (action, seen.samples)
+    };
+    let (action, samples) = told(1, &frame(US));
+    let [sample] = samples[..] else { panic!("{samples:?}") };
+    assert_eq!((action, sample.src, sample.dst), (Action::Drop, addr(PEER), addr(US)));
+    assert_eq!((sample.reason, sample.hook), (Reason::UnknownSpi.as_raw(), Hook::Xdp.as_raw()));
+    assert_eq!(sample.upper, [0x80, 0, 0, 1, 0, 0, 0, 1][..sample.upper.len()]);
+    assert_eq!(told(0, &frame(US)), (Action::Drop, Vec::new()));
+    assert_eq!(told(1, &frame(OTHER)), (Action::Pass, Vec::new()));
+}
+
+/// What cannot be sent on is left to the stack and counted as that.
+#[test]
+fn transit_that_is_no_plain_case_passes() {
+    let esp = |to: &str| {
+        let [from, to] = [OTHER, to].map(|text| text.parse::<Ipv4Addr>().expect("IPv4"));
+        Frame::v4(&Ipv4::new(from, to), &Payload::esp(SPI, 1, 64)).build()
+    };
+    for transit in [Transit::All, Transit::Known] {
+        let mut world = World::lab();
+        world.settings.transit = transit.as_raw();
+        for (to, reason) in
+            [(PEER, Reason::EspKnown), (US, Reason::EspKnown), ("10.99.99.8", Reason::EspForeign)]
+        {
+            let frame = esp(to);
+            let (action, seen) = host::run(&world, Hook::Xdp, &frame, None);
+            let len = u32::try_from(frame.len()).expect("short");
+            assert_eq!(
+                (action, seen.reasons),
+                (Action::Pass, vec![(Hook::Xdp, reason, Action::Pass, len)]),
+                "{to}"
+            );
+        }
+    }
 }
 
 fn complaint(case: &Case) -> Result<(), String> {
