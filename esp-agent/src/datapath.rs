@@ -32,6 +32,7 @@ pub mod resize;
 pub mod rules;
 pub mod samples;
 pub mod table;
+pub mod tellers;
 pub mod tunnels;
 pub mod upgrade;
 

@@ -12,13 +12,12 @@ use crate::config::Config;
 use crate::control::Calls;
 use crate::datapath::{
     attach::{self, AttachMode, Target},
-    clock::Clock,
     fill::{FULL, Filler},
     image::Image,
     load::FlushLog,
-    newest::Teller,
     pins::Pins,
     resize::Replaced,
+    tellers::Tellers,
 };
 use crate::drift::{Backoff, Object, Watch, What};
 use crate::failure::Failure;
@@ -74,10 +73,8 @@ pub struct Engine {
     pub filler: Filler,
     /// Maps that it has replaced.
     pub replaced: Replaced,
-    /// The time of the datapath.
-    pub clock: Clock,
-    /// What tells which SA the kernel got last.
-    pub newest: Option<Teller>,
+    /// What tells the time of the datapath, and which SA the kernel got last.
+    pub tellers: Tellers,
     /// The kernel.
     pub xfrm: Sequenced,
     /// What events name as the cause of our own changes.
@@ -221,7 +218,7 @@ impl Engine {
             ethernet: link.ethernet,
             mac: link.mac,
             xdp_program: link.xdp_prog_id,
-            sad: self.newest.as_ref().map(Teller::layout).unwrap_or_default(),
+            sad: self.tellers.sad(),
         };
         let attached = attach::attach(&self.pins, &self.config.sizes, &mut self.filler, &target, self.mode)?;
         let xdp = XdpMode::of(&attached.slot).map_or("none", XdpMode::label);
@@ -315,10 +312,8 @@ impl Engine {
     /// Renews the lease, and what the datapath reckons its end by, and says which SA it knows as the newest.
     fn renew(&mut self) -> Result<(), Failure> {
         let mut settings = *self.filler.settings();
-        self.clock.set(&mut settings)?;
-        if let Some(teller) = &self.newest {
-            settings.newest = teller.known(&self.shared.picture())?;
-        }
+        self.tellers.clock(&mut settings)?;
+        settings.newest = self.tellers.newest(&self.shared.picture())?;
         settings.lease_ns = self.lease();
         Ok(self.filler.set(|current| *current = settings)?)
     }

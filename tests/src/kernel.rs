@@ -16,7 +16,7 @@ use aya::{
 use beside::Beside;
 use esp_agent::{
     config::Sizes,
-    datapath::{load, newest, table::Table},
+    datapath::{load, newest, object, table::Table},
 };
 use esp_common::{Action, Hook, NewestSa, names, transit::mac_word};
 
@@ -67,7 +67,7 @@ impl Kernel {
     pub fn sized(constants: Constants, sizes: &Sizes) -> Result<Self> {
         let (outer_at_tc, no_ethernet) = (u32::from(constants.outer_at_tc), u32::from(constants.no_ethernet));
         let mac = mac_word(constants.mac);
-        let sad = newest::layout()?;
+        let sad = object::sad()?;
         let layout = sad.unwrap_or_default();
         let mut loader = EbpfLoader::new();
         loader.override_global(names::GLOBAL_MAC, &mac, true).override_global(
@@ -81,8 +81,7 @@ impl Kernel {
             true,
         );
         load::size(&mut loader, sizes)?;
-        let mut ebpf =
-            loader.load(esp_agent::datapath::object::bytes()?).context("failed to load the object")?;
+        let mut ebpf = loader.load(object::bytes()?).context("failed to load the object")?;
         for name in XDP_PROGRAMS.into_iter().chain(sad.map(|_| names::PROG_NEWEST)) {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("failed to load {name}"))?;
@@ -120,7 +119,7 @@ impl Kernel {
     /// The kernel's.
     pub fn newest(&self) -> Result<Option<NewestSa>> {
         let program = self.xdp(names::PROG_NEWEST)?;
-        Ok(if newest::layout()?.is_some() { Some(newest::ask(program)?) } else { None })
+        Ok(if object::sad()?.is_some() { Some(newest::ask(program)?) } else { None })
     }
 
     /// The table of SAs.

@@ -1,6 +1,6 @@
 //! The bench harness has a row for each path, with the verdict that the path names. Its figures are nobody's promise.
 
-use esp_agent::datapath::newest;
+use esp_agent::datapath::object;
 use esp_common::Hook;
 use esp_tests::bench::{self, cable::Means, cost::Sampling, path, rules::Kind};
 
@@ -41,7 +41,7 @@ fn every_path_has_a_row_with_its_verdict() {
     assert_eq!(figures, [&["parse only"][..], &forms, &["known", "known"], &kept].concat());
     // One for each hook, XDP with several buffers, two behind queues, two that count refusals, the empty one and the clock; what
     // tells the newest SA where it can be read.
-    let tells = newest::layout().expect("an object").is_some();
+    let tells = object::sad().expect("an object").is_some();
     assert_eq!(report.programs.len(), Hook::ALL.len() + 7 + usize::from(tells));
     assert!(report.programs.iter().all(|size| size.verified > 0), "{:?}", report.programs);
 }

@@ -3,7 +3,7 @@
 use crate::cli::{Global, Run};
 use crate::config::Config;
 use crate::control::server::Control;
-use crate::datapath::{attach, fill::Filler, load, maps::Maps, newest::Teller, upgrade};
+use crate::datapath::{attach, fill::Filler, load, maps::Maps, tellers::Tellers, upgrade};
 use crate::engine::{Drift, Engine, Lanes};
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -215,8 +215,7 @@ fn prepare(
         port: netlink.port(),
         filler: Filler::open(maps)?,
         replaced,
-        clock: load::clock(&pins, &config.sizes)?,
-        newest: Teller::new(&pins, &config.sizes)?,
+        tellers: Tellers::load(&pins, &config.sizes)?,
         xfrm: Sequenced::new(Box::new(netlink), Ledger::of(&instance)?),
         record: Record::of(&instance)?,
         natt: Natt::default(),

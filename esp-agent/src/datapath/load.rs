@@ -1,9 +1,7 @@
 //! Maps made and pinned, programs accepted by the verifier; nothing attached yet.
 
 use super::{
-    DatapathError,
-    clock::Clock,
-    cpus, object,
+    DatapathError, cpus, object,
     pins::Pins,
     resize::{self, Replaced},
 };
@@ -85,13 +83,6 @@ pub fn programs(pins: &Pins, sizes: &Sizes, constants: Constants) -> Result<Load
     Ok(Loaded(ebpf))
 }
 
-/// Loads the program that tells what time jiffies have.
-///
-/// Errors: see [`DatapathError`].
-pub fn clock(pins: &Pins, sizes: &Sizes) -> Result<Clock, DatapathError> {
-    Clock::new(loader(pins, sizes, Constants::default())?)
-}
-
 impl Loaded {
     /// What prints the lines that the datapath logged; `None` for the usual object, which logs nothing.
     pub fn log(&mut self) -> Option<FlushLog> {
@@ -103,8 +94,7 @@ impl Loaded {
     ///
     /// Errors: [`DatapathError::NoProgram`], [`DatapathError::LoadProgram`].
     pub fn xdp(&mut self, name: &'static str) -> Result<&mut Xdp, DatapathError> {
-        let program = self.0.program_mut(name).and_then(|program| program.try_into().ok());
-        let program: &mut Xdp = program.ok_or(DatapathError::NoProgram(name))?;
+        let program = xdp(&mut self.0, name)?;
         if program.fd().is_err() {
             let failed = |source| DatapathError::LoadProgram { name, source: Box::new(source) };
             program.load().map_err(failed)?;
@@ -149,6 +139,11 @@ pub fn size(loader: &mut EbpfLoader<'_>, sizes: &Sizes) -> Result<(), DatapathEr
         loader.map_max_entries(name, size);
     }
     Ok(())
+}
+
+pub(super) fn xdp<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, DatapathError> {
+    let program = ebpf.program_mut(name).and_then(|program| program.try_into().ok());
+    program.ok_or(DatapathError::NoProgram(name))
 }
 
 pub(super) fn tc<'a>(

@@ -1,7 +1,8 @@
 //! The embedded eBPF object.
 
-use super::{DatapathError, kfunc};
+use super::{DatapathError, kfunc, newest};
 use aya::Btf;
+use esp_common::SadLayout;
 use std::sync::OnceLock;
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/esp.o"));
@@ -11,6 +12,7 @@ struct Prepared {
     /// Words, because ELF parsers want it aligned.
     words: Vec<u64>,
     has_kfuncs: bool,
+    sad: Option<SadLayout>,
 }
 
 static PREPARED: OnceLock<Prepared> = OnceLock::new();
@@ -29,6 +31,14 @@ pub fn asks_kernel() -> Result<bool, DatapathError> {
     Ok(prepared()?.has_kfuncs)
 }
 
+/// Where this kernel keeps its SAs; `None` where the datapath cannot ask it, or it does not tell.
+///
+/// # Errors
+/// As [`bytes`].
+pub fn sad() -> Result<Option<SadLayout>, DatapathError> {
+    Ok(prepared()?.sad)
+}
+
 fn prepared() -> Result<&'static Prepared, DatapathError> {
     if let Some(prepared) = PREPARED.get() {
         return Ok(prepared);
@@ -42,5 +52,6 @@ fn prepared() -> Result<&'static Prepared, DatapathError> {
     // Without BTF there are no kfuncs either.
     let btf = Btf::from_sys_fs().ok();
     let has_kfuncs = kfunc::resolve(elf, btf.as_ref()).map_err(DatapathError::Object)?;
-    Ok(PREPARED.get_or_init(|| Prepared { words, has_kfuncs }))
+    let sad = if has_kfuncs { newest::layout() } else { None };
+    Ok(PREPARED.get_or_init(|| Prepared { words, has_kfuncs, sad }))
 }
